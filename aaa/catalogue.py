@@ -1,0 +1,157 @@
+"""Where cards and scenarios are found by name, and how a scenario becomes something that can be run.
+
+Folders are searched in order, the user's first, the shipped ones last. A name cannot leave its folder.
+`prepare` is the one gate before a round: whatever can be known to be wrong is refused here.
+"""
+
+import re
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import aaa
+from aaa import plugins
+from aaa.errors import InputError, NotFound
+from aaa.judges import eligible
+from aaa.scenario import NAME, AgentCard, Scenario, override, parse, read_yaml
+from aaa.seeds import load_seeds
+from aaa.settings import Settings
+from aaa.types import Agent, Cast, Seed, Value, fingerprint
+
+
+class Script(Value):
+    """A round's unchanging part, stored with it: what is played, by whom, from which source."""
+
+    scenario: Scenario
+    cards: dict[str, AgentCard]
+    """Every card the scenario names, by name."""
+    cast: Cast
+    source: str
+    """Hash of the source of protocol and judging play; a changed play refuses an old journal."""
+
+
+class Catalogue:
+    """The operator's agents and scenarios."""
+
+    def __init__(self, agents: tuple[Path, ...], scenarios: tuple[Path, ...]) -> None:
+        self.agent_folders = agents
+        self.scenario_folders = scenarios
+
+    def agents(self) -> list[str]:
+        """Names of all cards, sorted."""
+        return _names(self.agent_folders)
+
+    def scenarios(self) -> list[str]:
+        """Names of all scenarios, sorted."""
+        return _names(self.scenario_folders)
+
+    def card(self, name: str) -> AgentCard:
+        """The card of that name. Raises `NotFound` listing the names, or `InputError`."""
+        path = _find("agent", name, self.agent_folders)
+        card = parse(AgentCard, read_yaml(path), str(path))
+        if card.name != name:
+            raise InputError(f"{path}: key 'name' is {card.name!r} but the file is called {name!r}")
+        return card
+
+    def scenario(self, name: str, overrides: dict[str, Any] | None = None) -> tuple[Scenario, Path]:
+        """The scenario of that name with overrides applied, and the folder its files lie in."""
+        path = _find("scenario", name, self.scenario_folders)
+        scenario = parse(Scenario, override(read_yaml(path), overrides or {}), str(path))
+        if scenario.name != name:
+            raise InputError(
+                f"{path}: key 'name' is {scenario.name!r} but the file is called {name!r}"
+            )
+        return scenario, path.parent
+
+    def prepare(self, scenario: Scenario, folder: Path) -> tuple[Script, tuple[Seed, ...]]:
+        """Everything a round needs, checked. Raises `InputError` for whatever cannot be played."""
+        where = f"scenario {scenario.name!r}"
+        protocol = plugins.protocol(scenario.protocol.id)
+        plugins.options_of("protocol", protocol.id, protocol.options, scenario.protocol.options)
+        judging = plugins.judging_play(scenario.judging.play)
+        plugins.options_of("judging play", judging.id, judging.options, scenario.judging.options)
+        _check_seats(where, protocol, scenario)
+        cards = {name: self.card(name) for names in scenario.seats.values() for name in names}
+        seats = {
+            seat: tuple(self._agent(cards[name]) for name in names)
+            for seat, names in scenario.seats.items()
+        }
+        cast = Cast(seats=seats, judging=scenario.judging)
+        _check_judges(where, protocol, cast)
+        seeds = load_seeds(scenario.seeds, folder)
+        script = Script(scenario=scenario, cards=cards, cast=cast, source=source_of(scenario))
+        return script, seeds
+
+    def _agent(self, card: AgentCard) -> Agent:
+        lineage: list[str] = []
+        parent = card.parent
+        while parent is not None and parent not in lineage:
+            lineage.append(parent)
+            parent = self.card(parent).parent if parent in self.agents() else None
+        return card.agent(tuple(lineage))
+
+
+def open_catalogue(settings: Settings, *more_scenarios: Path) -> Catalogue:
+    """The user's folders, then the shipped ones."""
+    return Catalogue(
+        (*settings.agents, shipped("agents")),
+        (*more_scenarios, *settings.scenarios, shipped("scenarios")),
+    )
+
+
+def shipped(folder: str) -> Path:
+    """A folder that travels with the package: beside it in a checkout, inside it in a wheel."""
+    package = Path(aaa.__file__).parent
+    inside = package / "_shipped" / folder
+    return inside if inside.is_dir() else package.parent / folder
+
+
+def source_of(scenario: Scenario) -> str:
+    """Hash of the source that decides what a session of this scenario asks."""
+    return fingerprint(
+        [
+            plugins.source_hash("protocols", scenario.protocol.id),
+            plugins.source_hash("judges", scenario.judging.play),
+        ]
+    )
+
+
+def _check_seats(where: str, protocol: plugins.Protocol, scenario: Scenario) -> None:
+    for seat, does in protocol.seats.items():
+        if seat not in scenario.seats:
+            raise InputError(
+                f"{where}: nobody holds seat {seat!r} ({does}); "
+                f"protocol {protocol.id!r} needs {', '.join(protocol.seats)}"
+            )
+    for seat in scenario.seats:
+        if seat not in protocol.seats:
+            raise InputError(
+                f"{where}: protocol {protocol.id!r} has no seat {seat!r}; "
+                f"its seats: {', '.join(protocol.seats)}"
+            )
+
+
+def _check_judges(where: str, protocol: plugins.Protocol, cast: Cast) -> None:
+    contestants = [agent.name for seat in protocol.contestants for agent in cast[seat]]
+    for a, b in product(contestants, contestants):
+        if not eligible(cast, (a, b)):
+            judges = ", ".join(f"{j.name!r} (family {j.family!r})" for j in cast["judge"])
+            raise InputError(
+                f"{where}: nobody may judge {a!r} against {b!r}: every judge is one of them or of "
+                f"their family or lineage ({judges}). Seat a judge of another family, or set "
+                "judging.exclude_family: false, which is then written on every pair"
+            )
+
+
+def _names(folders: tuple[Path, ...]) -> list[str]:
+    return sorted({p.stem for folder in folders for p in folder.glob("*.yaml")})
+
+
+def _find(kind: str, name: str, folders: tuple[Path, ...]) -> Path:
+    if re.match(NAME, name):
+        for folder in folders:
+            path = folder / f"{name}.yaml"
+            if path.is_file():
+                return path
+    known = ", ".join(_names(folders)) or "none"
+    raise NotFound(f"no {kind} {name!r}; there are: {known}")

@@ -1,0 +1,105 @@
+"""Every error AAA raises on purpose: one class per boundary, one exit code per branch.
+
+    AAAError                      exit 1
+    ├── InputError                exit 2   what the user wrote: YAML, seeds, options, arguments
+    │   └── NotFound              exit 2   a name that is not there; lists the names that are
+    ├── SetupError                exit 3   what surrounds us: database, folders, ports, keys, weights
+    ├── Conflict                  exit 4   legal request, wrong moment (resume a finished round)
+    ├── PlayError                 exit 1   a play broke its contract
+    │   ├── ReplayMismatch                 recorded turns do not fit the play that replays them
+    │   └── PlayChanged                    the play's source is not the one the round began with
+    └── ModelError                exit 1   a model call failed; carries a `FailureKind`
+
+Foreign errors are translated where they enter, with their cause kept. Nothing here is retried:
+`asking.py` alone decides that, from `ModelError.kind`.
+"""
+
+from typing import Literal, get_args
+
+FailureKind = Literal[
+    "unreachable",  # no connection, DNS, refused, dropped before a full answer
+    "timeout",  # our own clock ran out
+    "rate_limited",  # 429
+    "server",  # 5xx, or a 200 that holds an error
+    "malformed",  # a body that is no completion: truncated JSON, no choices
+    "auth",  # 401, 403, or no key
+    "not_found",  # the provider does not know this model
+    "invalid",  # the provider refuses this request
+    "context_overflow",  # the prompt is longer than the model's window
+    "content_filter",  # the provider refuses this content
+]
+"""Why a model call brought no answer."""
+
+FAILURE_KINDS: tuple[str, ...] = get_args(FailureKind)
+
+TRANSIENT: frozenset[FailureKind] = frozenset(
+    {"unreachable", "timeout", "rate_limited", "server", "malformed"}
+)
+"""Kinds that may be gone on the next attempt."""
+
+OF_THE_REQUEST: frozenset[FailureKind] = frozenset(
+    {"invalid", "context_overflow", "content_filter"}
+)
+"""Kinds that this very request will meet again: they are recorded as the turn's outcome."""
+
+
+class AAAError(Exception):
+    """Base of all: `str(error)` is one clear sentence for a person."""
+
+    exit_code = 1
+
+
+class InputError(AAAError):
+    """What the user wrote is wrong; the message names the place, the value and the valid choices."""
+
+    exit_code = 2
+
+
+class NotFound(InputError):
+    """A name that does not exist; the message lists those that do."""
+
+
+class SetupError(AAAError):
+    """Something around us is missing or broken; the message says what to do about it."""
+
+    exit_code = 3
+
+
+class Conflict(AAAError):
+    """The request is fine but not in this state; the message names the legal ones."""
+
+    exit_code = 4
+
+
+class PlayError(AAAError):
+    """A play broke its contract."""
+
+
+class ReplayMismatch(PlayError):
+    """The recorded turns do not fit the calls that the play makes now."""
+
+
+class PlayChanged(PlayError):
+    """The source of a play or its prompts differs from the one its round began with."""
+
+
+class ModelError(AAAError):
+    """A model call brought no answer.
+
+    `kind` says why; `retry_after_s` is what the provider asked for, in seconds, or `None`.
+    The message is already redacted: no key, no header, no URL query.
+    """
+
+    def __init__(
+        self, kind: FailureKind, message: str, *, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_model_error, (self.kind, str(self), self.retry_after_s))
+
+
+def _model_error(kind: FailureKind, message: str, retry_after_s: float | None) -> ModelError:
+    return ModelError(kind, message, retry_after_s=retry_after_s)

@@ -1,0 +1,117 @@
+"""Plug-ins are files: `co_teaching` is `aaa/protocols/co_teaching.py`, `my.module` is any module of yours.
+
+A family is a folder; what a file of that family must hold is said by its contract below and checked
+when it is loaded. Adding one needs no registration anywhere.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from aaa.errors import InputError, NotFound
+from aaa.play import Play
+from aaa.types import Agent, Cast, Messages, Seed, Turn, Value, Verdict
+
+Family = Literal["protocols", "judges", "exporters"]
+
+
+class Contest(Value):
+    """Two answers to the same context, for a judging play to compare."""
+
+    edge: str
+    context: Messages
+    a: Turn
+    b: Turn
+    reference: str | None = None
+    salt: str
+    """Drives the judging play's choices (labels, delimiters); not guessable from a contestant's view."""
+
+
+class Protocol(NamedTuple):
+    """A file in `aaa/protocols/`: `SEATS`, `CONTESTANTS`, `Options`, `play`."""
+
+    id: str
+    seats: dict[str, str]
+    """Seat -> what its holders do; a scenario must fill each of them (`judge` included)."""
+    contestants: tuple[str, ...]
+    """Seats whose answers are compared, hence whose relatives may not judge."""
+    options: type[Value]
+    play: Callable[[Seed, Cast, Any], Play[None]]
+
+
+class JudgingPlay(NamedTuple):
+    """A file in `aaa/judges/`: `Options`, `play`."""
+
+    id: str
+    options: type[Value]
+    play: Callable[[Contest, tuple[Agent, ...], Any], Play[Verdict]]
+
+
+def protocol(id: str) -> Protocol:
+    """The protocol of that id. Raises `NotFound`, or `InputError` where the file breaks the contract."""
+    module = _load("protocols", id)
+    seats, contestants, options, play = _parts(module, "SEATS", "CONTESTANTS", "Options", "play")
+    return Protocol(id, seats, contestants, options, play)
+
+
+def judging_play(id: str) -> JudgingPlay:
+    """The judging play of that id. Raises as `protocol`."""
+    return JudgingPlay(id, *_parts(_load("judges", id), "Options", "play"))
+
+
+def names(family: Family) -> list[str]:
+    """Ids of the shipped plug-ins of a family, sorted."""
+    package = importlib.import_module(f"aaa.{family}")
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")
+
+
+def source_hash(family: Family, id: str) -> str:
+    """SHA-256 of a plug-in's source and of the prompt file beside it: who changed since a round began?"""
+    path = Path(_load(family, id).__file__ or "")
+    digest = hashlib.sha256(path.read_bytes())
+    prompts = path.with_suffix(".md")
+    if prompts.exists():
+        digest.update(prompts.read_bytes())
+    return digest.hexdigest()
+
+
+def options_of(kind: str, id: str, options: type[Value], given: dict[str, Any]) -> Value:
+    """`given` as that plug-in's `Options`. Raises `InputError` naming the option and the valid ones."""
+    try:
+        return options.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "options"
+        known = ", ".join(options.model_fields) or "none"
+        raise InputError(
+            f"{kind} {id!r}: option {key!r}: {first['msg']}, got {first['input']!r} "
+            f"(its options: {known})"
+        ) from error
+
+
+def _load(family: Family, id: str) -> ModuleType:
+    name = id if "." in id else f"aaa.{family}.{id}"
+    try:
+        found = id.replace(".", "").isidentifier() and importlib.util.find_spec(name)
+    except ModuleNotFoundError:
+        found = None
+    if not found:
+        raise NotFound(
+            f"no {family[:-1]} {id!r}; there are: {', '.join(names(family))}, "
+            "or name a module of yours as `package.module`"
+        )
+    return importlib.import_module(name)
+
+
+def _parts(module: ModuleType, *wanted: str) -> tuple[Any, ...]:
+    missing = [name for name in wanted if not hasattr(module, name)]
+    if missing:
+        raise InputError(f"plug-in {module.__name__!r} lacks {', '.join(missing)}")
+    return tuple(getattr(module, name) for name in wanted)

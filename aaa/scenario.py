@@ -1,0 +1,259 @@
+"""Agent cards and scenarios: what a user writes in YAML, as checked values.
+
+An error names the file, the key and the valid choices. The id of a card or scenario is its file name.
+Left out: where files are found (`catalogue.py`) and what the seeds are (`seeds.py`).
+"""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from aaa.errors import InputError
+from aaa.types import Agent, Judging, Messages, Sampling, Value
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,99}$"
+MAX_YAML_BYTES = 1_000_000
+
+
+class Limits(Value):
+    """What may be asked of a model at once; for all processes of a cluster together."""
+
+    concurrency: int = Field(8, ge=1, le=100_000)
+    """Calls in flight."""
+    rpm: int | None = Field(None, ge=1)
+    """Requests a minute; `None` is unlimited."""
+    tpm: int | None = Field(None, ge=1)
+    """Tokens a minute, prompt and reply together; `None` is unlimited."""
+    timeout_s: float = Field(120, gt=0, le=3600)
+    """Longest wait for one attempt, in seconds."""
+    attempts: int = Field(5, ge=1, le=100)
+    """How often one call is tried before its session gives up."""
+
+
+class Price(Value):
+    """US dollars per million tokens."""
+
+    input_usd_per_mtok: float = Field(ge=0)
+    output_usd_per_mtok: float = Field(ge=0)
+
+    def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
+        return (
+            prompt_tokens * self.input_usd_per_mtok + completion_tokens * self.output_usd_per_mtok
+        ) / 1e6
+
+
+class Local(Value):
+    """How a `local/…` model is run in the seat's process."""
+
+    slots: int = Field(4, ge=1, le=64)
+    """Sequences decoded side by side; 1 is reproducible to the byte."""
+    context: int = Field(4096, ge=256)
+    """Longest prompt and reply together, in tokens, of each slot."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads; `None` takes all cores."""
+    gpu_layers: int = Field(0, ge=-1)
+    """Layers on the GPU, where llama.cpp was built for one; -1 is all."""
+
+
+class AgentCard(Value):
+    """A model that may speak: one YAML file in `agents/`."""
+
+    name: str = Field(pattern=NAME)
+    """Same as the file name."""
+    model: str = Field(min_length=1)
+    """LiteLLM id; `openai/NAME` with `api_base` for any compatible server; `local/NAME` in-process."""
+    api_base: str | None = Field(None, pattern=r"^https?://\S+$")
+    """Base URL of the server; `None` is the provider's own."""
+    api_key_env: str | None = Field(None, pattern=r"^[A-Z][A-Z0-9_]*$")
+    """Name of the environment variable that holds the key. A card never holds a key."""
+    family: str = Field(min_length=1)
+    """Judges of the family of a contestant are excluded."""
+    parent: str | None = Field(None, pattern=NAME)
+    """Name of the agent this one was trained from."""
+    generation: int = Field(0, ge=0)
+    persona: str | None = None
+    """System prompt put before every call of this agent; `None` adds nothing."""
+    sampling: Sampling = Sampling(temperature=0.7, top_p=1.0, max_tokens=1024)
+    limits: Limits = Limits()
+    price: Price | None = None
+    """`None`: LiteLLM's table; unknown there too, a round with a budget in dollars is refused."""
+    licence: str | None = None
+    """Terms the model's output falls under, as an SPDX id or in words; `None` is unknown."""
+    local: Local = Local()
+
+    @property
+    def is_local(self) -> bool:
+        return self.model.startswith("local/")
+
+    def agent(self, lineage: tuple[str, ...] = ()) -> Agent:
+        """What a play may know of this card; `lineage`: its ancestors' names, nearest first."""
+        return Agent(name=self.name, family=self.family, lineage=lineage)
+
+
+class ProtocolChoice(Value):
+    """Which protocol a scenario plays, and with which options."""
+
+    id: str = "co_teaching"
+    """File name in `aaa/protocols/`, or `package.module`."""
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class InlineSeed(Value):
+    """A seed written in the scenario itself. `prompt`: text, or a message list."""
+
+    prompt: str | Messages
+    id: str | None = None
+    reference: str | None = None
+    checker: dict[str, Any] | None = None
+    tags: tuple[str, ...] = ()
+
+
+class Seeds(Value):
+    """Where a scenario's seeds come from: `file` or `inline`."""
+
+    file: str | None = None
+    """JSONL, CSV or Parquet; relative to the scenario's folder."""
+    inline: tuple[InlineSeed, ...] | None = None
+    prompt_field: str = "prompt"
+    """Name of the field that holds the prompt: text, or a message list."""
+    limit: int | None = Field(None, ge=1)
+    """Take the first so many; `None` takes all."""
+
+    @model_validator(mode="after")
+    def _exactly_one_source(self) -> "Seeds":
+        if (self.file is None) == (self.inline is None):
+            raise ValueError("give exactly one of `file` and `inline`")
+        return self
+
+
+class Scenario(Value):
+    """An experiment: one YAML file in `scenarios/`."""
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    protocol: ProtocolChoice = ProtocolChoice()
+    seats: dict[str, tuple[str, ...]]
+    """Seat -> names of the agents that hold it."""
+    seeds: Seeds
+    judging: Judging = Judging()
+    budget_usd: float | None = Field(None, ge=0)
+    """The round pauses before it would spend more; `None` is no limit."""
+    concurrency: int = Field(64, ge=1, le=100_000)
+    """Sessions of a round driven at once."""
+    random_seed: int = 0
+    """Drives sampling seeds; the same seed and deterministic models give the same transcripts."""
+
+    @field_validator("seats")
+    @classmethod
+    def _every_seat_is_held(cls, seats: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for seat, agents in seats.items():
+            if not agents:
+                raise ValueError(f"seat {seat!r} is held by nobody")
+            if len(set(agents)) < len(agents):
+                raise ValueError(f"seat {seat!r} names an agent twice: {list(agents)}")
+        return seats
+
+
+V = TypeVar("V", bound=Value)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses duplicate keys and aliases (a billion laughs needs aliases)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.YAMLError(f"line {event.start_mark.line + 1}: aliases (*name) are not taken")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if key in seen:
+                raise yaml.YAMLError(
+                    f"line {key_node.start_mark.line + 1}: key {key!r} stands twice"
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises `InputError` naming file and line."""
+    try:
+        text = path.read_text("utf-8")
+        if len(text) > MAX_YAML_BYTES:
+            raise InputError(f"{path}: larger than {MAX_YAML_BYTES} bytes")
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        where = " ".join(str(error).split())
+        raise InputError(f"{path}: not readable as YAML: {where}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected keys and values, got {type(data).__name__}")
+    return data
+
+
+def parse(kind: type[V], data: Mapping[str, Any], where: str) -> V:
+    """`data` as a `kind`. Raises `InputError`: where, which key, what is wrong, what would be right."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        lines = [_sentence(kind, problem) for problem in error.errors(include_url=False)]
+        raise InputError("\n".join(f"{where}: {line}" for line in lines[:5])) from error
+
+
+def _sentence(kind: type[Value], problem: ErrorDetails) -> str:
+    *parents, _last = problem["loc"] or ("(whole file)",)
+    key = ".".join(map(str, problem["loc"])) or "(whole file)"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; valid here: {', '.join(_fields_at(kind, parents)) or '?'}"
+    if problem["type"] == "missing":
+        return f"key {key!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"key {key!r}: {message}, got {problem['input']!r:.200}"
+
+
+def _fields_at(kind: type[Value], parents: list[Any]) -> list[str]:
+    """Names of the fields of the model that the path leads to."""
+    model: Any = kind
+    for part in parents:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            continue  # an index, or a key of a mapping
+        inside = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        model = next((t for t in inside if isinstance(t, type) and issubclass(t, Value)), None)
+        if model is None:
+            return []
+    return list(getattr(model, "model_fields", {}))
+
+
+def override(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with dotted keys replaced: `{"protocol.options.rounds": 2}`. Raises `InputError`."""
+    result = copy.deepcopy(dict(data))
+    for key, value in overrides.items():
+        *path, last = key.split(".")
+        place: Any = result
+        for part in path:
+            place = place.setdefault(part, {}) if isinstance(place, dict) else None
+            if not isinstance(place, dict):
+                raise InputError(f"override {key!r}: {part!r} has no keys below it")
+        place[last] = value
+    return result
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`key=value` from a command line, the value read as YAML. Raises `InputError`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"expected key=value, got {text!r}")
+    try:
+        return key.strip(), yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{key}: {value!r} is not readable as a YAML value") from error

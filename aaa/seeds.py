@@ -1,0 +1,126 @@
+"""Seeds files: JSONL, CSV or Parquet rows become `Seed` values.
+
+A row has its prompt as text or as a message list, and optionally `id` (else a hash of its content),
+`reference`, `checker` and `tags`. Other columns are left alone. Errors name file and line.
+"""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from aaa.errors import InputError
+from aaa.scenario import InlineSeed, Seeds
+from aaa.types import Seed, fingerprint
+
+Row = tuple[str, Mapping[str, Any]]
+"""(where it stands, for errors; the row)."""
+
+
+def load_seeds(seeds: Seeds, folder: Path) -> tuple[Seed, ...]:
+    """All seeds in their order. Raises `InputError`: unreadable row, empty file, an id twice."""
+    if seeds.inline is not None:
+        rows = _inline(seeds.inline)
+        prompt_field = "prompt"
+    else:
+        rows = _rows(folder / str(seeds.file))
+        prompt_field = seeds.prompt_field
+    loaded: dict[str, str] = {}
+    result = []
+    for where, row in islice(rows, seeds.limit):
+        seed = _seed(where, row, prompt_field)
+        if seed.id in loaded:
+            raise InputError(f"{where}: seed id {seed.id!r} stands already at {loaded[seed.id]}")
+        loaded[seed.id] = where
+        result.append(seed)
+    if not result:
+        raise InputError(f"{seeds.file or 'seeds.inline'}: there are no seeds in it")
+    return tuple(result)
+
+
+def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
+    prompt = row.get(prompt_field)
+    if prompt is None:
+        fields = ", ".join(sorted(map(str, row))) or "none"
+        raise InputError(f"{where}: no field {prompt_field!r} (the prompt); its fields: {fields}")
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    optional = {k: row[k] for k in ("reference", "checker", "tags") if row.get(k) not in (None, "")}
+    if isinstance(optional.get("checker"), str):
+        optional["checker"] = _json(where, optional["checker"])
+    if isinstance(optional.get("tags"), str):
+        optional["tags"] = [tag for tag in optional["tags"].split(";") if tag]
+    given = row.get("id")
+    id = str(given) if given not in (None, "") else fingerprint([messages, optional])[:16]
+    try:
+        seed = Seed.model_validate({"id": id, "prompt": messages, **optional})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"{where}: field {key!r}: {first['msg']}, got {first['input']!r:.200}"
+        ) from error
+    if not seed.prompt[-1].content.strip():
+        raise InputError(f"{where}: the prompt is empty")
+    if any("\0" in m.content for m in seed.prompt):
+        raise InputError(f"{where}: the prompt holds a NUL character")
+    return seed
+
+
+def _inline(seeds: Iterable[InlineSeed]) -> Iterator[Row]:
+    for number, seed in enumerate(seeds):
+        yield f"seeds.inline[{number}]", seed.model_dump(mode="json", exclude_none=True)
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+    reader = readers.get(path.suffix)
+    if reader is None:
+        raise InputError(f"{path}: seeds files end in {', '.join(readers)}")
+    try:
+        yield from reader(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"{path}: line {number}"
+            if line.strip():
+                row = _json(where, line)
+                if not isinstance(row, dict):
+                    raise InputError(f"{where}: expected a JSON object, got {line.strip()!r:.80}")
+                yield where, row
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8", newline="") as lines:
+        reader = csv.DictReader(lines)
+        for row in reader:
+            yield f"{path}: line {reader.line_num}", {k: v for k, v in row.items() if k}
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow.lib
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", row
+    except pyarrow.lib.ArrowInvalid as error:
+        raise InputError(f"{path}: not readable as Parquet: {error}") from error
+
+
+def _json(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{where}: not readable as JSON: {error}") from error

@@ -1,0 +1,260 @@
+"""The nouns of AAA: frozen values that plays, judges, journal and exporters share.
+
+Left out: how a model is reached (`scenario.AgentCard`), and anything that does I/O.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from aaa.errors import FailureKind
+
+
+class Value(BaseModel):
+    """A frozen record; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def fingerprint(value: object) -> str:
+    """SHA-256 hex of a value's canonical JSON (sorted keys, no spaces): equal values, equal hash."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+Role = Literal["system", "user", "assistant"]
+
+
+class Message(Value):
+    """One message of a chat, as every provider takes it."""
+
+    role: Role
+    content: str
+
+
+Messages = tuple[Message, ...]
+
+
+class Sampling(Value):
+    """How to draw tokens. `None` leaves a knob to whoever is asked next: call, then card, then provider."""
+
+    temperature: float | None = Field(None, ge=0, le=5)
+    """0 is greedy."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_tokens: int | None = Field(None, ge=1)
+    """Longest reply, in tokens."""
+    stop: tuple[str, ...] | None = None
+
+    def over(self, base: "Sampling") -> "Sampling":
+        """These knobs where they are set, `base`'s where they are `None`."""
+        return base.model_copy(update=self.model_dump(exclude_none=True))
+
+
+class JsonShape(Value):
+    """The reply must be JSON that fits `fields` (a JSON Schema object)."""
+
+    kind: Literal["json"] = "json"
+    name: str
+    fields: dict[str, Any]
+
+
+class ChoiceShape(Value):
+    """The reply is one of `choices`, and what counts is how probable the model finds each of them."""
+
+    kind: Literal["choice"] = "choice"
+    choices: tuple[str, ...]
+
+
+class Call(Value):
+    """A wish: what a play wants said, and by whom."""
+
+    seat: str
+    """The part in the scenario: `student`, `teacher`, `judge`, or one that the protocol names."""
+    agent: str
+    """Name of the agent that holds the seat."""
+    purpose: str
+    """What the reply is for: `draft`, `critique`, `revision`, `ballot` …"""
+    messages: Messages = Field(min_length=1)
+    sampling: Sampling = Sampling()
+    shape: JsonShape | ChoiceShape | None = None
+    """Wanted form of the reply; `None` is free text."""
+
+
+class Failure(Value):
+    """Why a call brought no answer that asking again could bring."""
+
+    kind: FailureKind
+    message: str
+
+
+FinishReason = Literal["stop", "length", "content_filter", "other"]
+
+
+class Reply(Value):
+    """What a model returned for one call."""
+
+    text: str
+    finish_reason: FinishReason = "stop"
+    choice_logprobs: dict[str, float] | None = None
+    """For a `ChoiceShape`: choice -> natural-log probability of its first token; absent choices were
+    too improbable to be listed. `None` where the shape did not ask or the provider does not tell."""
+    logprob_floor: float | None = None
+    """What an absent choice's log-probability is at most: the lowest that was listed."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
+    """`None` means unknown, never free."""
+    model: str = ""
+    """The model as the provider says it served it."""
+    request_id: str | None = None
+    """The provider's own id of the request, where it gives one."""
+
+
+class Turn(Value):
+    """A wish granted: the call, and what became of it. `index` is its place in the session."""
+
+    index: int
+    call: Call
+    reply: Reply
+    failure: Failure | None = None
+    """Set where the provider refused this very request for good; `reply.text` is then empty."""
+    latency_s: float = 0.0
+
+    @property
+    def text(self) -> str:
+        return self.reply.text
+
+
+class Seed(Value):
+    """One prompt to teach around."""
+
+    id: str
+    prompt: Messages = Field(min_length=1)
+    """The chat so far; its last message is what the student must answer."""
+    reference: str | None = None
+    """A known good answer."""
+    checker: dict[str, Any] | None = None
+    """How a program can verify an answer, where one can."""
+    tags: tuple[str, ...] = ()
+
+
+class Agent(Value):
+    """A model that may speak, as far as a play may know it."""
+
+    name: str
+    family: str
+    """Agents of one family share their training, so they may not judge each other."""
+    lineage: tuple[str, ...] = ()
+    """Names of the earlier iterations it was trained from, nearest first."""
+
+    def related_to(self, other: "Agent") -> bool:
+        """Same agent, same family, or one was trained from the other."""
+        return (
+            self.name == other.name
+            or self.family == other.family
+            or self.name in other.lineage
+            or other.name in self.lineage
+        )
+
+
+class Judging(Value):
+    """Which judging play decides, and by which rules."""
+
+    play: str = "pairwise"
+    """File name of a play in `aaa/judges/`."""
+    orders: Literal["both"] = "both"
+    """Every comparison is asked in both orders; there is no other way."""
+    exclude_family: bool = True
+    """Refuse judges related to a contestant. `False` is written on every verdict."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of that play, checked against its `Options`."""
+
+
+class Cast(Value):
+    """Who sits where in a session, and how it is judged."""
+
+    seats: Mapping[str, tuple[Agent, ...]]
+    judging: Judging = Judging()
+
+    def __getitem__(self, seat: str) -> tuple[Agent, ...]:
+        return self.seats.get(seat, ())
+
+    def agent(self, name: str) -> Agent:
+        """The agent of that name, whatever its seat. Raises `KeyError`."""
+        for holders in self.seats.values():
+            for agent in holders:
+                if agent.name == name:
+                    return agent
+        raise KeyError(name)
+
+
+Side = Literal["a", "b"]
+Outcome = Literal["win", "tie", "flip", "error", "abstain"]
+
+
+class Ballot(Value):
+    """One judge's raw answer in one order."""
+
+    judge: str
+    order: Literal["ab", "ba", "a", "b"]
+    """`ab`: contestant a was shown first; a single letter: that contestant was judged alone."""
+    turn: int
+    """Index of the turn that holds the judge's raw words."""
+    prefers: Literal["a", "b", "tie"] | None = None
+    """Already mapped back to contestants; `None` where the ballot is unreadable or withheld."""
+    scores: dict[Side, float] | None = None
+    """Contestant -> score, in the judging play's own unit (its docs say which)."""
+    explanation: str = ""
+    error: str | None = None
+    """Why nothing could be read."""
+
+
+class Verdict(Value):
+    """What a judging play concluded about two answers to the same context."""
+
+    kind: Literal["verdict"] = "verdict"
+    edge: str
+    """What is compared: `revision` (draft against its revision), `peer` (two students) …"""
+    context: Messages
+    """The chat that both contestants answer."""
+    a: int
+    """Index of the turn that holds contestant a."""
+    b: int
+    outcome: Outcome
+    """`win` needs both orders of enough judges; a `flip` changed sides with the order; an `error`
+    could not be read; `abstain`: nobody was left to judge. Only a `win` makes a pair."""
+    winner: Side | None = None
+    margin: float | None = None
+    """How clear the win is, in the judging play's unit; `None` where it has none."""
+    ballots: tuple[Ballot, ...] = ()
+    judging: str
+    """Name of the judging play."""
+    related_judges: bool = False
+    """A judge was related to a contestant, because the scenario allowed it."""
+    reason: str = ""
+    """In words, where the outcome needs some."""
+
+    @property
+    def chosen(self) -> int | None:
+        """Turn index of the winner, `None` unless `outcome` is `win`."""
+        return {"a": self.a, "b": self.b, None: None}[self.winner]
+
+    @property
+    def rejected(self) -> int | None:
+        return {"a": self.b, "b": self.a, None: None}[self.winner]
+
+
+Note = Verdict
+"""What a play may put on the record beside its turns."""
+
+
+class Recorded(Value):
+    """A session's journal so far: the input of a replay, and of every exporter."""
+
+    turns: tuple[Turn, ...] = ()
+    """In index order; a half-answered batch leaves gaps."""
+    notes: tuple[Note, ...] = ()

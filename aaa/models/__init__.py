@@ -4,8 +4,11 @@
 llama.cpp in this process. No adapter retries, limits or records anything: `asking.py` does.
 """
 
-from typing import Protocol
+import importlib
+from typing import Protocol, cast
 
+from aaa.scenario import AgentCard, Price
+from aaa.settings import Settings
 from aaa.types import ChoiceShape, JsonShape, Messages, Reply, Sampling, Value
 
 
@@ -29,3 +32,29 @@ class Model(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class _Adapter(Protocol):
+    """What an adapter's file holds."""
+
+    def open_model(self, card: AgentCard, settings: Settings) -> Model: ...
+
+
+def open_model(card: AgentCard, settings: Settings) -> Model:
+    """The model of a card, not yet asked anything. Raises `SetupError`: local weights are missing.
+
+    Adapters are imported here and not above, for they are heavy: LiteLLM takes seconds.
+    """
+    name = "local" if card.is_local else "litellm"
+    adapter = cast(_Adapter, importlib.import_module(f"{__name__}.{name}"))
+    return adapter.open_model(card, settings)
+
+
+def price_of(card: AgentCard) -> Price | None:
+    """What the card says; nothing for a local model; else LiteLLM's table. `None` is unknown."""
+    if card.price is not None:
+        return card.price
+    if card.is_local:
+        return Price(input_usd_per_mtok=0, output_usd_per_mtok=0)
+    prices = importlib.import_module(f"{__name__}.prices")
+    return cast("Price | None", prices.listed_price(card.model, card.api_base))

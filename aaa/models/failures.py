@@ -1,0 +1,176 @@
+"""Why a call through LiteLLM failed, read from its chain of errors. LiteLLM is not imported here.
+
+LiteLLM sorts errors by words in their text and makes up statuses (500 for a refused connection, an
+InternalServerError for a body it cannot read), so the innermost witness is believed first: the
+provider's real status, then the socket, then LiteLLM's own judgement.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from aaa.errors import FailureKind
+
+OVERFLOW = re.compile(
+    r"(?i)context[ _-]?(?:length|window|size)|maximum context|exceed_context_size"
+    r"|prompt is too long|too many (?:input )?tokens|input is too long"
+)
+FILTERED = re.compile(
+    r"(?i)content[ _-]?(?:policy|filter|management)|safety system|usage policy|flagged|moderation"
+)
+
+_BY_NAME: Mapping[str, FailureKind] = {
+    "ContextWindowExceededError": "context_overflow",
+    "ContentPolicyViolationError": "content_filter",
+    "RejectedRequestError": "content_filter",
+    "Timeout": "timeout",
+    "APITimeoutError": "timeout",
+    "AuthenticationError": "auth",
+    "PermissionDeniedError": "auth",
+    "PaymentRequiredError": "auth",
+    "NotFoundError": "not_found",
+    "RateLimitError": "rate_limited",
+    "UnsupportedParamsError": "invalid",
+    "LiteLLMUnknownProvider": "not_found",
+    "APIResponseValidationError": "malformed",
+    "JSONSchemaValidationError": "malformed",
+    "APIError": "server",
+    "BadRequestError": "invalid",
+    "UnprocessableEntityError": "invalid",
+}
+"""What LiteLLM's own error classes say, where no better witness is."""
+
+_TIMEOUTS = frozenset(
+    {
+        "TimeoutError",
+        "ConnectTimeout",
+        "ReadTimeout",
+        "WriteTimeout",
+        "PoolTimeout",
+        "ServerTimeoutError",
+        "SocketTimeoutError",
+        "ConnectionTimeoutError",
+    }
+)
+_SOCKET = frozenset(
+    {
+        "ConnectError",
+        "ReadError",
+        "WriteError",
+        "CloseError",
+        "RemoteProtocolError",
+        "ProxyError",
+        "ClientConnectorError",
+        "ClientConnectorDNSError",
+        "ClientOSError",
+        "ClientPayloadError",
+        "ServerDisconnectedError",
+        "ConnectionRefusedError",
+        "ConnectionResetError",
+        "BrokenPipeError",
+        "gaierror",
+        "IncompleteRead",
+    }
+)
+_FOREIGN = ("httpx", "openai", "aiohttp")
+"""Packages whose errors carry the provider's real response; LiteLLM's carry made-up ones."""
+
+
+class Finding(NamedTuple):
+    """What a chain of errors says."""
+
+    kind: FailureKind
+    status: int | None
+    """The provider's real HTTP status; `None` where no response came."""
+    retry_after_s: float | None
+
+
+def read_failure(error: BaseException, now: datetime | None = None) -> Finding:
+    """Kind, status and `Retry-After` of an error raised by LiteLLM."""
+    chain = list(_chain(error))
+    status, headers = _response(chain)
+    retry_after_s = parse_retry_after(headers.get("retry-after"), now)
+    kind = _kind(chain, status)
+    return Finding(kind, status, retry_after_s)
+
+
+def kind_of_status(status: int, text: str) -> FailureKind:
+    """What an HTTP error status means; `text` tells the kinds of a 400 apart."""
+    if status in (401, 402, 403):
+        return "content_filter" if status == 403 and FILTERED.search(text) else "auth"
+    if status == 404:
+        return "not_found"
+    if status == 408:
+        return "timeout"
+    if status == 429:
+        return "rate_limited"
+    if status >= 500:
+        return "server"
+    if OVERFLOW.search(text):
+        return "context_overflow"
+    return "content_filter" if FILTERED.search(text) else "invalid"
+
+
+def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """Seconds from a `Retry-After` header (a number or an HTTP date), never negative."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return max(0.0, (when - (now or datetime.now(UTC))).total_seconds())
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, then what it came from, innermost last."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen and len(seen) < 30:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _response(chain: list[BaseException]) -> tuple[int | None, Mapping[str, str]]:
+    """Status and headers of the provider's own response."""
+    for error in reversed(chain):
+        response = getattr(error, "response", None)
+        status = getattr(response, "status_code", None)
+        if isinstance(status, int) and status >= 400 and _package(error) in _FOREIGN:
+            return status, getattr(response, "headers", {})
+    return None, {}
+
+
+def _kind(chain: list[BaseException], status: int | None) -> FailureKind:
+    names = [type(error).__name__ for error in chain]
+    if status is not None:
+        return kind_of_status(status, str(chain[0]))
+    if any(name in _SOCKET for name in names):
+        return "unreachable"
+    if any(name in _TIMEOUTS for name in names):
+        return "timeout"
+    provider = _provider_status(chain)
+    if provider is not None and provider != 500:  # 500 is what LiteLLM writes when it knows none
+        return kind_of_status(provider, str(chain[0]))
+    return next((_BY_NAME[name] for name in names if name in _BY_NAME), "malformed")
+
+
+def _provider_status(chain: list[BaseException]) -> int | None:
+    """Status on an error of LiteLLM's provider code, which has no response to show."""
+    for error in reversed(chain):
+        status = getattr(error, "status_code", None)
+        if isinstance(status, int) and status >= 400 and ".llms." in type(error).__module__:
+            return status
+    return None
+
+
+def _package(error: BaseException) -> str:
+    return type(error).__module__.partition(".")[0]

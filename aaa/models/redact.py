@@ -1,0 +1,75 @@
+"""Taking secrets out of text that others wrote, before it is logged, stored or shown.
+
+Known values are found as they are, URL-encoded, and in base64 at any alignment; unknown ones by the
+shapes that keys, bearer tokens and URLs have. Left out: model text, which is nobody's error message.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+MASK = "[redacted]"
+SHORTEST_SECRET = 6
+"""Shorter values are left alone: masking them would eat ordinary words."""
+
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@"), rf"\1{MASK}@"),
+    (re.compile(r"(?i)\b(https?://[^\s?#\"'<>`]+)[?#][^\s\"'<>`]*"), rf"\1?{MASK}"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=*-]{6,}"), rf"\1 {MASK}"),
+    (
+        re.compile(
+            r"(?i)([\w-]*(?:api[_-]?key|authorization|secret|password|access[_-]?token))"
+            r"(\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!\[redacted|(?:bearer|basic)\s)[^\s\"',;&)}\\]{4,}"
+        ),
+        rf"\1\2{MASK}",
+    ),
+    (
+        re.compile(
+            r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|tgp|fw|csk|r8|ghp|gho|glpat)[-_][\w*.-]{6,}"
+            r"|\bAIza[\w-]{20,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}"
+            r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
+        ),
+        MASK,
+    ),
+)
+
+
+def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
+    """`text` without the values in `secrets`, in any usual encoding, and without what looks secret."""
+    forms = {form for secret in secrets if secret for form in encodings(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, MASK)
+    for shape, mask in _SHAPES:
+        text = shape.sub(mask, text)
+    return text
+
+
+def brief(text: str, secrets: Iterable[str | None] = (), limit: int = 300) -> str:
+    """One redacted line of at most `limit` characters. Cut last, so that no half secret survives."""
+    line = " ".join(redact(text, secrets).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def encodings(secret: str) -> Iterator[str]:
+    """How a secret may stand in a text: raw, stripped, URL-encoded, JSON-escaped, base64."""
+    for value in {secret, secret.strip()}:
+        if len(value) < SHORTEST_SECRET:
+            continue
+        yield value
+        yield quote(value, safe="")
+        yield quote_plus(value)
+        yield value.encode("unicode_escape").decode("ascii")
+        yield from _base64_forms(value.encode())
+
+
+def _base64_forms(value: bytes) -> Iterator[str]:
+    """The part of its base64 that does not depend on what stands before or after it."""
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + value).decode("ascii")
+        start = (before * 8 + 5) // 6  # first character made of the value's bits alone
+        end = (before + len(value)) * 8 // 6
+        core = encoded[start:end]
+        if len(core) >= SHORTEST_SECRET:
+            yield core
+            yield core.replace("+", "-").replace("/", "_")

@@ -4,6 +4,7 @@
     ├── InputError                exit 2   what the user wrote: YAML, seeds, options, arguments
     │   └── NotFound              exit 2   a name that is not there; lists the names that are
     ├── SetupError                exit 3   what surrounds us: database, folders, ports, keys, weights
+    │   └── StoreError            exit 3   the database went away while we used it
     ├── Conflict                  exit 4   legal request, wrong moment (resume a finished round)
     ├── PlayError                 exit 1   a play broke its contract
     │   ├── ReplayMismatch                 recorded turns do not fit the play that replays them
@@ -63,6 +64,10 @@ class SetupError(AAAError):
     """Something around us is missing or broken; the message says what to do about it."""
 
     exit_code = 3
+
+
+class StoreError(SetupError):
+    """The database does not answer now; whatever was in its transaction did not happen, or all of it did."""
 
 
 class Conflict(AAAError):

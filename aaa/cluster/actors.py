@@ -1,0 +1,126 @@
+"""Every call to Ray: starting, finding and stopping actors, and asking a seat from inside a runner."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from aaa.asking import Wish
+from aaa.cluster.plan import Action, Desired, Kind
+from aaa.cluster.runner import Runner
+from aaa.cluster.seat import Granted, Seat
+from aaa.settings import Settings
+
+UNBOUNDED = 100_000  # calls an async actor takes at once; what bounds them is ours (slots, room)
+
+
+class RunnerActor:
+    """`Runner` as Ray runs it: its seats are found by name, in this namespace."""
+
+    def __init__(self, name: str, database_url: str) -> None:
+        self._handles: dict[str, Any] = {}
+        self._runner = Runner(name, database_url, self._ask)
+
+    async def run(self) -> None:
+        await self._runner.run()
+
+    async def stop(self) -> int:
+        return await self._runner.stop()
+
+    async def _ask(self, seat: str, wish: Wish) -> Granted:
+        """Ask by name. A seat that is gone is waited for: asking again finds what it recorded."""
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+
+        while True:
+            if self._runner.stopping:
+                return Granted(stopped="stopping")
+            try:
+                if seat not in self._handles:
+                    self._handles[seat] = ray.get_actor(seat)
+                granted: Granted = await self._handles[seat].ask.remote(wish)
+                return granted
+            except RayTaskError as error:
+                raise RuntimeError(f"{seat}: {error.cause!r}") from error
+            except (ValueError, RayActorError):
+                self._handles.pop(seat, None)
+                await asyncio.sleep(0.5)
+
+
+class Actors:
+    """The seats and runners of one supervisor's cluster."""
+
+    def __init__(self, ray: Any, settings: Settings, database_url: str) -> None:
+        self._ray = ray
+        self._settings = settings
+        self._database_url = database_url
+        self._lifetime = "detached" if settings.ray_address else None
+        self._handles: dict[str, Any] = {}
+        self._kinds: dict[str, Kind] = {}
+        self._working: dict[str, Any] = {}
+
+    def running(self) -> dict[str, Kind]:
+        """Actor name -> kind, of those whose long call has not ended; ended ones are forgotten."""
+        for name, reference in list(self._working.items()):
+            done, _ = self._ray.wait([reference], timeout=0, fetch_local=False)
+            if done and not self._well(name):
+                self._forget(name)
+        return dict(self._kinds)
+
+    def _forget(self, name: str) -> Any:
+        """The actor's handle, known no longer; `None` where there is none."""
+        self._kinds.pop(name, None)
+        self._working.pop(name, None)
+        return self._handles.pop(name, None)
+
+    def _well(self, name: str) -> bool:
+        """A seat's long call is its opening: that it ended well is no reason to start it again."""
+        try:
+            self._ray.get(self._working[name])
+        except Exception:  # noqa: BLE001 (whatever ended it, it is to be started again)
+            return False
+        return self._kinds[name] == "seat"
+
+    def do(self, action: Action, desired: Desired) -> None:
+        """Carry out one action."""
+        if action.do == "stop":
+            self._stop(action.name)
+        elif action.kind == "seat":
+            card = desired.seats[action.name]
+            actor = self._actor(Seat, action.name).remote(card, self._settings, self._database_url)
+            self._keep(action, actor, actor.open.remote())
+        else:
+            actor = self._actor(RunnerActor, action.name).remote(action.name, self._database_url)
+            self._keep(action, actor, actor.run.remote())
+
+    def _actor(self, what: type, name: str) -> Any:
+        """Named, restarted by Ray when it dies, its calls never repeated by Ray."""
+        return self._ray.remote(what).options(
+            name=name,
+            get_if_exists=True,
+            lifetime=self._lifetime,
+            num_cpus=0,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=UNBOUNDED,
+            scheduling_strategy="SPREAD",
+        )
+
+    def _keep(self, action: Action, actor: Any, working: Any) -> None:
+        self._handles[action.name] = actor
+        self._kinds[action.name] = action.kind
+        self._working[action.name] = working
+
+    def _stop(self, name: str) -> None:
+        actor = self._forget(name)
+        if actor is not None:
+            with contextlib.suppress(Exception):
+                self._ray.kill(actor, no_restart=True)
+
+    async def drain(self, within_s: float) -> None:
+        """Ask every runner to stop, wait at most so long, then end all actors."""
+        runners = [self._handles[n] for n, kind in self._kinds.items() if kind == "runner"]
+        stops = [runner.stop.remote() for runner in runners]
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(asyncio.gather(*stops), within_s)
+        for name in list(self._kinds):
+            self._stop(name)

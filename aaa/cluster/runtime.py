@@ -1,0 +1,68 @@
+"""Starting Ray: on this machine, closed to others, or joining the user's cluster (`RAY_ADDRESS`)."""
+
+import hashlib
+import logging
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from aaa.errors import SetupError
+from aaa.settings import Settings
+
+OBJECT_STORE_BYTES = 100 * 2**20  # nothing large travels: turns do, weights and exports never
+
+
+def start_ray(settings: Settings, namespace: str) -> Any:
+    """The `ray` module, connected. Raises `SetupError`.
+
+    On this machine: dashboard off, loopback, token mode with a token file only its owner can read.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if settings.ray_address is None:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token_file(settings.home))
+        os.environ.pop("RAY_ADDRESS", None)
+    import ray
+
+    common = {"namespace": namespace, "log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if settings.ray_address is not None:
+            ray.init(address=settings.ray_address, **common)
+        else:
+            ray.init(
+                include_dashboard=False,
+                num_cpus=os.cpu_count(),
+                object_store_memory=OBJECT_STORE_BYTES,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=str(_temporary(settings.home)),
+                **common,
+            )
+    except Exception as error:
+        where = settings.ray_address or "this machine"
+        raise SetupError(
+            f"Ray did not start on {where}: {str(error).splitlines()[0]}; "
+            + ("check RAY_ADDRESS" if settings.ray_address else "see `aaa doctor`")
+        ) from error
+    return ray
+
+
+def _token_file(home: Path) -> Path:
+    """A token of this home's own, made once, readable by its owner alone."""
+    path = home / "ray" / "token"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}")
+        descriptor = os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+        draft.replace(path)
+    return path
+
+
+def _temporary(home: Path) -> Path:
+    """Ray's session folder: short, since its Unix sockets allow about 100 characters."""
+    key = hashlib.sha256(str(home).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"aaa-ray-{os.getuid()}-{key}"

@@ -1,0 +1,76 @@
+"""A round's events: numbered without a gap, in the transaction that makes them true.
+
+The number is a column of the round's row. Advancing it locks that row until commit, so numbers become
+visible in their order and a reader that asks for `id > last` misses nothing. Append last: the lock is
+then held for one statement and the commit.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aaa.store.tables import events, rounds
+from aaa.types import Value
+
+TERMINAL = frozenset({"round.completed", "round.failed", "round.cancelled"})
+"""Event kinds after which a stream ends."""
+
+
+class Event(Value):
+    """One row of `docs/design/events.md`."""
+
+    id: int
+    kind: str
+    at: datetime
+    data: dict[str, Any]
+
+
+async def append(
+    connection: AsyncConnection,
+    round_id: str,
+    happened: Sequence[tuple[str, Mapping[str, Any]]],
+    **counters: int | float,
+) -> None:
+    """Append events (kind, data), and advance the round's counters, in this transaction."""
+    changes = {name: rounds.c[name] + amount for name, amount in counters.items()}
+    last = (
+        await connection.execute(
+            update(rounds)
+            .where(rounds.c.id == round_id)
+            .values(last_event=rounds.c.last_event + len(happened), **changes)
+            .returning(rounds.c.last_event)
+        )
+    ).scalar_one()
+    await insert_events(connection, round_id, last, happened)
+
+
+async def insert_events(
+    connection: AsyncConnection,
+    round_id: str,
+    last: int,
+    happened: Sequence[tuple[str, Mapping[str, Any]]],
+) -> None:
+    """Write events whose numbers, ending in `last`, this transaction has already taken."""
+    if happened:
+        first = last - len(happened) + 1
+        rows = [
+            {"round_id": round_id, "id": number, "kind": kind, "data": dict(data)}
+            for number, (kind, data) in enumerate(happened, first)
+        ]
+        await connection.execute(insert(events), rows)
+
+
+async def read_events(
+    connection: AsyncConnection, round_id: str, after: int, limit: int = 500
+) -> list[Event]:
+    """The next events after that id, in order; an empty list when there are none yet."""
+    found = await connection.execute(
+        select(events.c.id, events.c.kind, events.c.at, events.c.data)
+        .where(events.c.round_id == round_id, events.c.id > after)
+        .order_by(events.c.id)
+        .limit(limit)
+    )
+    return [Event.model_validate(dict(row)) for row in found.mappings()]

@@ -1,0 +1,293 @@
+"""Who drives which session: claims with a lease and an epoch, and how a session ends.
+
+A claim raises the session's epoch; what an older claim still tries to write is refused or changes
+nothing. Lock order everywhere: the round's row, then its sessions' rows.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from math import ceil
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, true, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aaa.store.database import Database
+from aaa.store.events import append
+from aaa.store.rounds import set_status
+from aaa.store.tables import rounds, sessions, workers
+from aaa.types import Seed, Value
+
+LEASE_S = 30
+"""A claim not renewed for so long is free for others."""
+
+
+class Claim(Value):
+    """A session to drive, until its lease ends."""
+
+    round: str
+    session: int
+    epoch: int
+    seed: Seed
+
+
+async def claim_sessions(database: Database, runner: str, room: int) -> list[Claim]:
+    """Take up to `room` sessions of running rounds; the round with the fewest running comes first.
+
+    Free are queued sessions and those whose lease ran out. `SKIP LOCKED`: two runners never wait for
+    each other over a session. A round never has more running than its `concurrency`.
+    """
+    claims: list[Claim] = []
+    async with database.begin() as connection:
+        found = await connection.execute(
+            select(rounds.c.id, rounds.c.status, rounds.c.concurrency, rounds.c.sessions_running)
+            .where(rounds.c.status.in_(("queued", "running")))
+            .order_by(rounds.c.id)
+            .with_for_update()
+        )
+        live = sorted(found.all(), key=lambda row: row.sessions_running)
+        for number, row in enumerate(live):
+            share = ceil((room - len(claims)) / (len(live) - number))
+            if share <= 0:
+                break
+            claims += await _claim_of(connection, row, runner, share)
+    return claims
+
+
+async def _claim_of(connection: AsyncConnection, row: Any, runner: str, room: int) -> list[Claim]:
+    expired = await _take(connection, row.id, runner, _expired(), room)
+    fresh_room = min(room - len(expired), row.concurrency - row.sessions_running)
+    fresh = await _take(connection, row.id, runner, sessions.c.status == "queued", fresh_room)
+    if expired or fresh:
+        happened = [
+            (
+                "session.started",
+                {"session": c.session, "seed": c.seed.id, "runner": runner, "epoch": c.epoch},
+            )
+            for c in (*expired, *fresh)
+        ]
+        if row.status == "queued":
+            await connection.execute(
+                update(rounds)
+                .where(rounds.c.id == row.id)
+                .values(status="running", started_at=func.now())
+            )
+            happened.insert(0, ("round.running", {"reason": "started"}))
+        await append(
+            connection,
+            row.id,
+            happened,
+            sessions_running=len(fresh),
+            sessions_queued=-len(fresh),
+        )
+    return [*expired, *fresh]
+
+
+def _expired() -> ColumnElement[bool]:
+    return and_(sessions.c.status == "running", sessions.c.lease_until < func.now())
+
+
+async def _take(
+    connection: AsyncConnection,
+    round_id: str,
+    runner: str,
+    free: ColumnElement[bool],
+    room: int,
+) -> list[Claim]:
+    if room <= 0:
+        return []
+    chosen = (
+        select(sessions.c.id)
+        .where(sessions.c.round_id == round_id, free)
+        .order_by(sessions.c.position)
+        .limit(room)
+        .with_for_update(skip_locked=True)
+    )
+    taken = await connection.execute(
+        update(sessions)
+        .where(sessions.c.id.in_(chosen.scalar_subquery()))
+        .values(
+            status="running",
+            runner=runner,
+            epoch=sessions.c.epoch + 1,
+            lease_until=_lease(),
+            started_at=func.coalesce(sessions.c.started_at, func.now()),
+        )
+        .returning(sessions.c.id, sessions.c.epoch, sessions.c.seed)
+    )
+    claims = [
+        Claim(round=round_id, session=row.id, epoch=row.epoch, seed=Seed.model_validate(row.seed))
+        for row in taken
+    ]
+    return sorted(claims, key=lambda claim: claim.session)
+
+
+def _lease() -> ColumnElement[Any]:
+    return func.now() + text(f"interval '{LEASE_S} seconds'")
+
+
+async def renew(database: Database, claims: Sequence[Claim]) -> set[int]:
+    """Extend these claims; the sessions that are still ours."""
+    if not claims:
+        return set()
+    ours = or_(*(and_(sessions.c.id == c.session, sessions.c.epoch == c.epoch) for c in claims))
+    async with database.begin() as connection:
+        kept = await connection.execute(
+            update(sessions)
+            .where(ours, sessions.c.status == "running")
+            .values(lease_until=_lease())
+            .returning(sessions.c.id)
+        )
+        return set(kept.scalars())
+
+
+async def release(database: Database, claim: Claim) -> None:
+    """Give a session back unfinished; what is recorded stays. Nothing if it is no longer ours."""
+    async with database.begin() as connection:
+        if await _end(connection, claim, status="queued", lease_until=None, runner=None):
+            await append(connection, claim.round, [], sessions_running=-1, sessions_queued=1)
+
+
+async def finish(
+    database: Database,
+    claim: Claim,
+    status: Literal["completed", "failed"],
+    reason: str = "",
+    message: str = "",
+) -> None:
+    """End a session, and its round with the last of them. Nothing if it is no longer ours."""
+    data = {"session": claim.session, "seed": claim.seed.id, "status": status}
+    async with database.begin() as connection:
+        ended = await _end(
+            connection,
+            claim,
+            status=status,
+            reason=reason,
+            message=message,
+            lease_until=None,
+            finished_at=func.now(),
+        )
+        if not ended:
+            return
+        await append(
+            connection,
+            claim.round,
+            [("session.finished", data | {"reason": reason, "message": message})],
+            sessions_running=-1,
+            **{f"sessions_{status}": 1},
+        )
+        await _finish_round(connection, claim.round)
+
+
+async def _end(connection: AsyncConnection, claim: Claim, **values: Any) -> bool:
+    """Change a session that is still this claim's, its round's row locked first."""
+    await connection.execute(
+        select(rounds.c.id).where(rounds.c.id == claim.round).with_for_update()
+    )
+    changed = await connection.execute(
+        update(sessions)
+        .where(
+            sessions.c.id == claim.session,
+            sessions.c.epoch == claim.epoch,
+            sessions.c.status == "running",
+        )
+        .values(**values)
+    )
+    return changed.rowcount == 1
+
+
+async def _finish_round(connection: AsyncConnection, round_id: str) -> None:
+    """End a round that has no session left to drive: failed only if none completed."""
+    row = (await connection.execute(select(rounds).where(rounds.c.id == round_id))).one()
+    if row.sessions_queued or row.sessions_running or row.status not in ("queued", "running"):
+        return
+    if row.sessions_completed:
+        failed = row.sessions_failed
+        message = f"{failed} of {row.sessions_total} sessions failed" if failed else ""
+        await set_status(connection, round_id, "completed", "done", message)
+    else:
+        why = await connection.scalar(
+            select(sessions.c.message)
+            .where(sessions.c.round_id == round_id, sessions.c.status == "failed")
+            .order_by(sessions.c.position)
+            .limit(1)
+        )
+        message = f"every session failed; the first: {why}"
+        await set_status(connection, round_id, "failed", "all_sessions_failed", message)
+
+
+async def settle_empty(database: Database) -> None:
+    """End rounds that run with no session left: the last came home while the round was paused."""
+    async with database.begin() as connection:
+        found = await connection.execute(
+            select(rounds.c.id)
+            .where(
+                rounds.c.status.in_(("queued", "running")),
+                rounds.c.sessions_queued == 0,
+                rounds.c.sessions_running == 0,
+            )
+            .order_by(rounds.c.id)
+            .with_for_update()
+        )
+        for round_id in found.scalars().all():
+            await _finish_round(connection, round_id)
+
+
+async def heartbeat(
+    database: Database, worker: str, kind: str, host: str, pid: int, info: dict[str, Any]
+) -> None:
+    """Say that a process of the cluster is alive."""
+    values = {"kind": kind, "host": host, "pid": pid, "info": info, "beat_at": func.now()}
+    async with database.begin() as connection:
+        await connection.execute(
+            pg_insert(workers)
+            .values(id=worker, **values)
+            .on_conflict_do_update(index_elements=["id"], set_=values)
+        )
+
+
+async def alive(database: Database, kinds: Iterable[str], within_s: float = 15) -> dict[str, int]:
+    """Kind -> how many of its processes were heard of within so many seconds."""
+    recent = func.now() - text(f"interval '{float(within_s)} seconds'")
+    async with database.begin() as connection:
+        found = await connection.execute(
+            select(workers.c.kind, func.count().label("alive"))
+            .where(workers.c.kind.in_(tuple(kinds)), workers.c.beat_at > recent)
+            .group_by(workers.c.kind)
+        )
+        return {row.kind: row.alive for row in found}
+
+
+LEADER_LOCK = 4_202_611_220_002
+Still = Callable[[], Awaitable[bool]]
+
+
+@asynccontextmanager
+async def leading(database: Database, stop: asyncio.Event) -> AsyncIterator[Still]:
+    """Wait to become the one supervisor of this database (or for `stop`); gives a check that we lead.
+
+    A session-level advisory lock on a connection of its own: it ends with the process or its link.
+    """
+    connection = await database.engine.connect()
+    try:
+        connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        lock = select(func.pg_try_advisory_lock(LEADER_LOCK))
+        while not stop.is_set() and not await connection.scalar(lock):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 0.5)
+
+        async def still() -> bool:
+            try:
+                return bool(await connection.scalar(select(true())))
+            except DBAPIError:
+                return False
+
+        yield still
+    finally:
+        with contextlib.suppress(DBAPIError):
+            await connection.invalidate()
+        await connection.close()

@@ -1,0 +1,243 @@
+"""The tables, as SQLAlchemy Core sees them. Migrations create them; a test holds the two equal.
+
+Statements live beside what they do (`rounds.py`, `journal.py`, `reading.py`), never elsewhere.
+"""
+
+from decimal import Decimal
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ROUND_STATUS = ("queued", "running", "paused", "completed", "failed", "cancelled")
+SESSION_STATUS = ("queued", "running", "completed", "failed", "cancelled")
+OUTCOMES = ("win", "tie", "flip", "error", "abstain")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(v) for v in values)})", name=column)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+def _money(name: str) -> Column[Decimal]:
+    return Column(name, Numeric(20, 10), nullable=False, server_default=text("0"))
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("scenario", Text, nullable=False),
+    Column("script", JSONB, nullable=False),
+    Column("status", Text, nullable=False),  # the desired state: runners and seats obey it
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("message", Text, nullable=False, server_default=""),
+    Column("budget_usd", Numeric(20, 10)),
+    _money("spent_usd"),
+    _money("reserved_usd"),
+    Column("concurrency", Integer, nullable=False),
+    # counters, advanced in the transaction that makes them true
+    _count("last_event"),
+    _count("sessions_total"),
+    *(_count(f"sessions_{status}") for status in SESSION_STATUS),
+    _count("turns"),
+    _count("prompt_tokens"),
+    _count("completion_tokens"),
+    *(_count(f"verdicts_{outcome}") for outcome in OUTCOMES),
+    _count("pairs"),
+    Column("idempotency_key", Text, unique=True),
+    Column("request_hash", Text),
+    _now("created_at"),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    _one_of("status", ROUND_STATUS),
+    Index("ix_rounds_created_at_id", "created_at", "id"),
+    postgresql_with={"fillfactor": "50"},  # the hot row: leave room for HOT updates
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("round_id", Text, ForeignKey("rounds.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("seed_id", Text(collation="C"), nullable=False),
+    Column("seed", JSONB, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("runner", Text),
+    Column("epoch", Integer, nullable=False, server_default=text("0")),
+    Column("lease_until", DateTime(timezone=True)),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("message", Text, nullable=False, server_default=""),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    UniqueConstraint("round_id", "position"),
+    UniqueConstraint("round_id", "seed_id", name="uq_sessions_round_id_seed_id"),
+    _one_of("status", SESSION_STATUS),
+    Index("ix_sessions_open", "round_id", "status", "position"),
+    postgresql_with={"fillfactor": "80"},
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("content", Text, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("session_id", BigInteger, nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("kind", Text),
+    Column("message", Text),
+    _money("reserved_usd"),
+    Column("cost_usd", Numeric(20, 10)),
+    _now("started_at"),
+    Column("finished_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("session_id", "index", "attempt"),
+    ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
+    _one_of("status", ("asking", "answered", "failed", "abandoned")),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("session_id", BigInteger, nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("seat", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("messages", ARRAY(LargeBinary), nullable=False),
+    Column("sampling", JSONB, nullable=False),
+    Column("shape", JSONB),
+    Column("text", Text, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("failure", JSONB),
+    Column("choice_logprobs", JSONB),
+    Column("logprob_floor", Float),
+    Column("model", Text, nullable=False),
+    Column("request_id", Text),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("cost_usd", Float),
+    Column("latency_s", Float, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    _now("at"),
+    PrimaryKeyConstraint("session_id", "index"),
+    ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("session_id", BigInteger, nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("edge", Text, nullable=False),
+    Column("context", ARRAY(LargeBinary), nullable=False),
+    Column("a", Integer, nullable=False),
+    Column("b", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("winner", Text),
+    Column("margin", Float),
+    Column("judging", Text, nullable=False),
+    Column("related_judges", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("pair_id", Text),
+    _now("at"),
+    PrimaryKeyConstraint("session_id", "index"),
+    ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
+    _one_of("outcome", OUTCOMES),
+    Index("ix_verdicts_pair_id", "pair_id", postgresql_where=text("pair_id IS NOT NULL")),
+)
+
+ballots = Table(
+    "ballots",
+    metadata,
+    Column("session_id", BigInteger, nullable=False),
+    Column("verdict", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("judge", Text, nullable=False),
+    Column("order", Text, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("prefers", Text),
+    Column("scores", JSONB),
+    Column("explanation", Text, nullable=False),
+    Column("error", Text),
+    PrimaryKeyConstraint("session_id", "verdict", "number"),
+    ForeignKeyConstraint(
+        ["session_id", "verdict"],
+        ["verdicts.session_id", "verdicts.index"],
+        name="fk_ballots_verdict",
+        ondelete="CASCADE",
+    ),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("round_id", Text, nullable=False),
+    Column("id", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    _now("at"),
+    Column("data", JSONB, nullable=False),
+    PrimaryKeyConstraint("round_id", "id"),
+    ForeignKeyConstraint(["round_id"], ["rounds.id"], ondelete="CASCADE"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    _now("started_at"),
+    _now("beat_at"),
+    Column("info", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+)

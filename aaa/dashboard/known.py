@@ -1,0 +1,138 @@
+"""What a watcher knows of a round: values that `state.reduce` replaces and `render` reads.
+
+Frozen dataclasses instead of `Value`, because a state is replaced hundreds of times a second and its
+input was checked where it entered. Bounded: only counters grow with the number of sessions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aaa.dashboard.rates import NOTHING, Window
+from aaa.dashboard.theatre import Stage
+
+OUTCOMES = ("win", "tie", "flip", "error", "abstain")
+TERMINAL = ("completed", "failed", "cancelled")
+
+
+class Happening(Protocol):
+    """An event, as `aaa.client.Event` has it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def data(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call that is under way, or waits to be tried again."""
+
+    seat: str
+    agent: str
+    purpose: str
+    attempt: int
+    since: float
+    """Epoch seconds of its first attempt."""
+    retry_at: float | None = None
+    """Epoch seconds of the next attempt; `None`: it is being answered now."""
+    trouble: str = ""
+    """Why the last attempt failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A session that runs."""
+
+    seed: str
+    since: float
+    touched: float
+    """When it was last heard of."""
+    turns: int = 0
+    calls: Mapping[int, Waiting] = field(default_factory=dict)
+    """Turn index -> what it waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """An agent in a seat."""
+
+    answered: int = 0
+    refused: int = 0
+    """Turns that failed for good."""
+    failed: int = 0
+    """Attempts that failed, tried again or not."""
+    latency_s: float = 0.0
+    """Sum over answered calls."""
+    window: Window = NOTHING
+    last_failure: str = ""
+    last_failure_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """All failures of one kind."""
+
+    count: int
+    at: float
+    who: str
+    """`seat agent`, or the session's seed."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A round as seen by a watcher. Times are epoch seconds."""
+
+    id: str
+    scenario: str
+    status: str = "queued"
+    reason: str = ""
+    message: str = ""
+    budget_usd: float | None = None
+    concurrency: int | None = None
+    total: int = 0
+    """Sessions in the round."""
+    last_id: int = 0
+    """Id of the newest event seen."""
+    known_id: int = 0
+    """Id of the newest event when the watcher came: before it, he is catching up."""
+    last_at: float = 0.0
+    started_at: float | None = None
+    resumed_at: float | None = None
+    """When it last went from standing to running; rates and ETA count from here."""
+    ended_at: float | None = None
+    finished: Mapping[str, int] = field(default_factory=dict)
+    """`completed`, `failed`, `cancelled` -> sessions."""
+    turns_finished: int = 0
+    """Turns of the sessions that completed."""
+    finishes: tuple[float, ...] = ()
+    """When the latest sessions finished, since `resumed_at`."""
+    turns: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    spent_usd: float = 0.0
+    unpriced: int = 0
+    """Answered turns of unknown cost."""
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    pairs: int = 0
+    window: Window = NOTHING
+    lanes: Mapping[tuple[str, str], Lane] = field(default_factory=dict)
+    """(seat, agent) -> its lane."""
+    running: Mapping[str, Running] = field(default_factory=dict)
+    """Session id -> what it does, oldest first."""
+    troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    """Kind of failure -> how often and the last one, latest last."""
+    stage: Stage | None = None
+    connection: str = ""
+    """What is wrong with the event stream; `""`: nothing."""
+
+    @property
+    def done(self) -> int:
+        return sum(self.finished.values())
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in TERMINAL

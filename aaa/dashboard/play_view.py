@@ -1,0 +1,270 @@
+"""The theatre as rows: the seed's prompt, then who said what, oldest first, the newest in full.
+
+Who speaks stands in a column at the left, in the colour of the seat; what is said at the right. An
+answer that was revised fades, the words that a revision added stand out, verdicts get a line.
+"""
+
+from dataclasses import dataclass
+
+from aaa.dashboard.clean import one_line
+from aaa.dashboard.ink import (
+    Line,
+    amount,
+    body,
+    clock,
+    fitted,
+    line,
+    revised,
+    seat_style,
+    to_width,
+    wrapped,
+)
+from aaa.dashboard.known import State, Waiting
+from aaa.dashboard.panels import OUTCOME_STYLES, retry
+from aaa.dashboard.theatre import Ruling, Speech, Stage, Vote
+
+_ANSWERS = ("draft", "revision", "answer")
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One thing on stage: what stands in the left column, and what is said."""
+
+    left: tuple[Line, ...]
+    said: tuple[Line, ...]
+    short: int = 1
+    """Rows it keeps when there is little room."""
+    marks_cuts: bool = True
+    """Whether what did not fit leaves an ellipsis."""
+
+    def rows(self, height: int, gutter: int, width: int) -> list[Line]:
+        """It in `height` rows at most; cut with an ellipsis."""
+        said = list(self.said[:height])
+        if len(self.said) > height and said and (self.marks_cuts or height < self.short):
+            room = width - gutter
+            end = said[-1].copy()
+            end.truncate(max(1, room - 2))
+            said[-1] = line(end, (" …", "dim"))
+        count = max(len(said), min(len(self.left), height, 1))
+        left, blank = [*self.left, *([line()] * count)], line()
+        said += [blank] * (count - len(said))
+        return [to_width(line(to_width(left[n], gutter), said[n]), width) for n in range(count)]
+
+
+def stage_rows(state: State, width: int, height: int, now: float) -> list[Line]:
+    """The theatre in exactly `height` rows."""
+    if state.stage is None:
+        empty = "" if state.is_over else "the stage is empty; the first session will be shown here"
+        return _filled([to_width(line((f"  {empty}", "dim")), width)], width, height)
+    gutter = 22 if width < 100 else 30
+    blocks = _blocks(state, state.stage, width - gutter - 1, gutter, now)
+    return _filled(_fit(blocks, gutter, width, height), width, height)
+
+
+def _blocks(state: State, stage: Stage, room: int, gutter: int, now: float) -> list[Block]:
+    prompt = body(stage.prompt or "…", "italic")
+    blocks = [Block((line(" ", ("prompt", "bold")),), tuple(wrapped(prompt, room)), short=1)]
+    counted = {
+        vote
+        for ruling in stage.rulings
+        for vote in range(_first_ballot(stage, ruling), ruling.after)
+    }
+    items = [
+        (float(speech.index), _speech(stage, speech, room, gutter))
+        for speech in stage.speeches
+        if speech.purpose != "ballot" or speech.index not in counted
+    ]
+    items += [(ruling.after - 0.5, _ruling(stage, ruling, room)) for ruling in stage.rulings]
+    blocks += [block for _, block in sorted(items, key=lambda item: item[0])]
+    running = state.running.get(stage.session)
+    calls = sorted(running.calls.items()) if running else []
+    blocks += _waiting([call for _, call in calls], now)
+    if running and not calls:
+        blocks.append(Block((line(),), (line(("…", "dim")),)))
+    if stage.status and stage.status != "completed":
+        reason = one_line(stage.reason)
+        blocks.append(
+            Block((line((f" session {stage.status}", "bold red")),), (line((reason, "red")),))
+        )
+    return blocks
+
+
+def _first_ballot(stage: Stage, ruling: Ruling) -> int:
+    """Index of the first ballot that led to the verdict: those directly before it."""
+    first = ruling.after
+    ballots = {speech.index for speech in stage.speeches if speech.purpose == "ballot"}
+    while first - 1 in ballots:
+        first -= 1
+    return first
+
+
+def _speech(stage: Stage, speech: Speech, room: int, gutter: int) -> Block:
+    mark, style = _fate(stage, speech)
+    facts = [] if speech.tokens is None else [f"{amount(speech.tokens)} tok"]
+    facts += [] if speech.latency_s is None else [f"{speech.latency_s:.1f} s"]
+    if speech.finish_reason == "length":
+        facts.append("cut off")
+    left = (
+        line(" ", (one_line(speech.seat), f"bold {seat_style(speech.seat)}"), " ",
+             (one_line(speech.purpose), seat_style(speech.seat)), " ", mark),
+        line("   ", (fitted(speech.agent, gutter - 4), "dim")),
+        line("   ", (" · ".join(facts), "dim")),
+    )  # fmt: skip
+    return Block(left, tuple(_words(stage, speech, style, room)), short=2)
+
+
+def _words(stage: Stage, speech: Speech, style: str, room: int) -> list[Line]:
+    if speech.failure:
+        return [line((f"✗ {one_line(speech.failure.replace('_', ' '))}", "red"))]
+    before = _answer_before(stage, speech)
+    text = body(speech.text, style) if before is None else revised(before.text, speech.text)
+    if not text.plain:
+        text = body("(nothing)", "dim")
+    rows = wrapped(text, room)
+    if speech.is_cut:
+        rows.append(
+            line(
+                (
+                    f"… {amount(speech.characters - len(speech.text))} characters more",
+                    "dim",
+                )
+            )
+        )
+    return rows
+
+
+def _answer_before(stage: Stage, speech: Speech) -> Speech | None:
+    """The answer that a revision revises: its agent's latest before it."""
+    if speech.purpose != "revision":
+        return None
+    earlier = [
+        s
+        for s in stage.speeches
+        if s.index < speech.index and s.agent == speech.agent and s.purpose in _ANSWERS
+    ]
+    return earlier[-1] if earlier else None
+
+
+def _fate(stage: Stage, speech: Speech) -> tuple[Line, str]:
+    """(mark, style of the words): what the verdicts and later revisions made of an answer."""
+    if speech.purpose not in _ANSWERS:
+        return line(), ""
+    for ruling in reversed(stage.rulings):
+        if ruling.edge == "revision" and ruling.winner and speech.index in (ruling.a, ruling.b):
+            won = speech.index == (ruling.a if ruling.winner == "a" else ruling.b)
+            return (line(("✓", "bold green")), "") if won else (line(("✗", "red")), "dim")
+    later = any(
+        s.index > speech.index and s.agent == speech.agent and s.purpose == "revision"
+        for s in stage.speeches
+    )
+    return line(), "dim" if later else ""
+
+
+def _ruling(stage: Stage, ruling: Ruling, room: int) -> Block:
+    style = OUTCOME_STYLES.get(ruling.outcome, "red")
+    judges = ", ".join(dict.fromkeys(vote.judge for vote in ruling.votes))
+    colour = seat_style("judge")
+    left = (
+        line(" ", ("judge", f"bold {colour}"), " ", (one_line(ruling.edge), colour)),
+        line("   ", (one_line(judges), "dim")),
+    )
+    said = wrapped(body(verdict_words(ruling, stage), f"bold {style}"), room)
+    names = {side: _side_name(ruling, stage, side) for side in "ab"}
+    votes = " · ".join(_vote(vote, names) for vote in ruling.votes)
+    rows = [*said, line((votes, "dim"))] if votes else said
+    return Block(left, tuple(rows), short=len(said), marks_cuts=False)
+
+
+def _vote(vote: Vote, names: dict[str, str]) -> str:
+    """`draft first: revision`: what was shown first, and what was preferred."""
+    order = (
+        f"{names[vote.order[0]]} first" if vote.order in ("ab", "ba") else names.get(vote.order, "")
+    )
+    return f"{order}: {names.get(vote.prefers, vote.prefers) or one_line(vote.error) or 'scored'}"
+
+
+def verdict_words(ruling: Ruling, stage: Stage | None = None) -> str:
+    """`verdict: revision wins (margin 1.9 nats, both orders)`, and what the other outcomes read like."""
+    unit = " nats" if ruling.judging == "logprob" else ""
+    margin = "" if ruling.margin is None else f"margin {ruling.margin:.1f}{unit}"
+    if ruling.outcome == "win":
+        both = "both orders" if {"ab", "ba"} <= {vote.order for vote in ruling.votes} else ""
+        facts = ", ".join(fact for fact in (margin, both) if fact)
+        return f"verdict: {_side_name(ruling, stage, ruling.winner)} wins" + (
+            f" ({facts})" if facts else ""
+        )
+    why = {
+        "tie": f"tie ({margin})" if margin else "tie",
+        "flip": "flip: the preference changed with the order",
+        "error": "none, a ballot could not be read",
+        "abstain": "none, no judge was left",
+    }.get(ruling.outcome, one_line(ruling.outcome))
+    return f"verdict: {why}" + (f" · {one_line(ruling.reason)}" if ruling.reason else "")
+
+
+def _side_name(ruling: Ruling, stage: Stage | None, side: str) -> str:
+    """In a word: `revision` or `draft` where an answer meets its revision, else the agent."""
+    if ruling.edge == "revision":
+        purposes = {s.index: s.purpose for s in stage.speeches} if stage else {}
+        if purposes.get(ruling.a) == "revision":
+            return "later revision" if side == "b" else "earlier revision"
+        return "revision" if side == "b" else "draft"
+    return one_line(ruling.agents.get(side, side))
+
+
+def _waiting(calls: list[Waiting], now: float) -> list[Block]:
+    """A row for each kind of call under way; equal ones share it."""
+    groups: dict[tuple[str, str, str, bool], list[Waiting]] = {}
+    for call in calls:
+        key = (call.seat, call.purpose, call.agent, call.retry_at is None)
+        groups.setdefault(key, []).append(call)
+    return [_waiting_row(group, now) for group in list(groups.values())[:4]]
+
+
+def _waiting_row(group: list[Waiting], now: float) -> Block:
+    call = min(group, key=lambda each: each.since)
+    style = seat_style(call.seat)
+    left = line(" ", (one_line(call.seat), f"bold {style}"), " ", (one_line(call.purpose), style))
+    spin = _SPINNER[int(now * 8) % len(_SPINNER)] if call.retry_at is None else "·"
+    many = f" ×{len(group)}" if len(group) > 1 else ""
+    said = line(
+        (f"{spin} {one_line(call.agent)}{many} ", style),
+        (clock(now - call.since), "dim"),
+        retry(call, now),
+    )
+    return Block((left,), (said,))
+
+
+def _fit(blocks: list[Block], gutter: int, width: int, height: int) -> list[Line]:
+    """The prompt, then as many of the latest blocks as fit; the newer the fuller."""
+    prompt, rest = blocks[0], blocks[1:]
+    prompt_rows = prompt.rows(max(1, min(len(prompt.said), height // 5)), gutter, width)
+    room, chosen = height - len(prompt_rows), []
+    for block in reversed(rest):
+        if room < 1:
+            break
+        least = max(1, min(block.short, len(block.said)))
+        chosen.append((block, least))
+        room -= least
+    heights = [least for _, least in chosen]
+    room = max(room, 0)
+    for place, (block, _) in enumerate(chosen):
+        full = max(len(block.said), min(len(block.left), 2 if len(block.said) > 1 else 1))
+        extra = min(room, max(0, full - heights[place]))
+        heights[place] += extra
+        room -= extra
+    over = sum(heights) + len(prompt_rows) - height
+    if over > 0 and heights:
+        heights[-1] = max(0, heights[-1] - over)
+    airy = len(chosen) == len(rest) and room >= len(rest) > 0
+    rows = prompt_rows
+    for (block, _), tall in zip(reversed(chosen), reversed(heights), strict=True):
+        rows += [to_width(line(), width)] if airy else []
+        rows += block.rows(tall, gutter, width)
+    return rows[:height]
+
+
+def _filled(rows: list[Line], width: int, height: int) -> list[Line]:
+    blank = to_width(line(), width)
+    return rows[:height] + [blank] * (height - len(rows))

@@ -1,0 +1,301 @@
+"""How an event changes what a watcher knows: `reduce(state, event) -> state`.
+
+Pure: no clock, no I/O; times are the events' own. Unknown kinds and odd fields change nothing and
+never raise. Left out: the values themselves (`known`), and the words on stage (`theatre`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from aaa.dashboard import theatre
+from aaa.dashboard.known import (
+    OUTCOMES,
+    TERMINAL,
+    Happening,
+    Lane,
+    Running,
+    State,
+    Trouble,
+    Waiting,
+)
+from aaa.dashboard.reading import count, mapping, moment, number, text
+from aaa.dashboard.theatre import Stage
+
+MOST_RUNNING = 2048
+"""Running sessions kept; more than any sensible concurrency."""
+MOST_CALLS, MOST_LANES, MOST_TROUBLES, MOST_FINISHES = 64, 64, 24, 64
+LINGER_S = 6.0
+"""How long a finished session stays on stage, so that its verdict can be read."""
+STALE_S = 90.0
+"""A session this quiet leaves the stage for one that moves."""
+Change = Callable[[State, float, Mapping[str, Any]], State]
+
+
+def opening(round: Mapping[str, Any]) -> State:
+    """The state before the first event, from the round as the API tells it."""
+    last = count(round, "last_event")
+    lanes = [
+        (str(seat), str(agent))
+        for seat, agents in mapping(round, "seats").items()
+        for agent in (agents if isinstance(agents, list) else [])
+    ]
+    return State(
+        id=text(round, "id"),
+        scenario=text(round, "scenario"),
+        status="queued" if last else text(round, "status") or "queued",
+        budget_usd=number(round, "budget_usd"),
+        concurrency=count(round, "concurrency") or None,
+        total=count(mapping(round, "sessions"), "total"),
+        known_id=last,
+        last_at=moment(round, "created_at") or 0.0,
+        lanes=dict.fromkeys(lanes[:MOST_LANES], Lane()),
+    )
+
+
+def reduce(state: State, event: Happening) -> State:
+    """The state after `event`. Events seen before change nothing."""
+    if event.id <= state.last_id:
+        return state
+    at = moment(event.data, "at") or state.last_at
+    state = replace(state, last_id=event.id, last_at=max(at, state.last_at))
+    change = _CHANGES.get(event.kind)
+    if change is None:
+        return state
+    state = change(state, at, event.data)
+    session = text(event.data, "session")
+    return _direct(state, session, event.kind, at, event.data) if session else state
+
+
+def told(state: State, session: Mapping[str, Any]) -> State:
+    """With what the transcript of the session on stage adds."""
+    return (
+        state if state.stage is None else replace(state, stage=theatre.told(state.stage, session))
+    )
+
+
+# The round
+
+
+def _created(state: State, at: float, data: Mapping[str, Any]) -> State:
+    return replace(
+        state,
+        scenario=text(data, "scenario") or state.scenario,
+        total=count(data, "sessions") or state.total,
+        budget_usd=number(data, "budget_usd"),
+    )
+
+
+def _running(state: State, at: float, data: Mapping[str, Any]) -> State:
+    return replace(
+        state,
+        status="running",
+        reason=text(data, "reason"),
+        message="",
+        started_at=state.started_at or at,
+        resumed_at=at,
+        ended_at=None,
+        finishes=(),
+    )
+
+
+def _paused(state: State, at: float, data: Mapping[str, Any]) -> State:
+    return replace(
+        state, status="paused", reason=text(data, "reason"), message=text(data, "message")
+    )
+
+
+def _retuned(state: State, at: float, data: Mapping[str, Any]) -> State:
+    concurrency = count(data, "concurrency") or state.concurrency
+    budget = number(data, "budget_usd") if "budget_usd" in data else state.budget_usd
+    return replace(state, concurrency=concurrency, budget_usd=budget)
+
+
+def _ended(status: str) -> Change:
+    def change(state: State, at: float, data: Mapping[str, Any]) -> State:
+        ended = _paused(state, at, data)
+        return replace(ended, status=status, ended_at=at, running={})
+
+    return change
+
+
+# Its sessions
+
+
+def _session_started(state: State, at: float, data: Mapping[str, Any]) -> State:
+    was = state.running.get(text(data, "session"))
+    fresh = Running(seed=text(data, "seed"), since=at, touched=at, turns=was.turns if was else 0)
+    return _with_running(state, text(data, "session"), fresh)
+
+
+def _session_finished(state: State, at: float, data: Mapping[str, Any]) -> State:
+    status = text(data, "status") if text(data, "status") in TERMINAL else "failed"
+    rest = dict(state.running)
+    was = rest.pop(text(data, "session"), None)
+    state = replace(
+        state,
+        running=rest,
+        finished=_plus(state.finished, status),
+        finishes=(*state.finishes, at)[-MOST_FINISHES:],
+        turns_finished=state.turns_finished
+        + (was.turns if was is not None and status == "completed" else 0),
+    )
+    if status != "failed":
+        return state
+    kind = text(data, "reason") or "failed"
+    return _troubled(state, at, kind, f"session on {text(data, 'seed')}", text(data, "message"))
+
+
+def _with_running(state: State, session: str, now: Running) -> State:
+    sessions = {**state.running, session: now}
+    if len(sessions) > MOST_RUNNING:
+        sessions.pop(next(iter(sessions)))
+    return replace(state, running=sessions)
+
+
+# Its calls
+
+
+def _call_started(state: State, at: float, data: Mapping[str, Any]) -> State:
+    session, index = text(data, "session"), count(data, "index")
+    running = state.running.get(session) or Running(seed="", since=at, touched=at)
+    before = running.calls.get(index)
+    waiting = Waiting(
+        seat=text(data, "seat"),
+        agent=text(data, "agent"),
+        purpose=text(data, "purpose"),
+        attempt=count(data, "attempt"),
+        since=before.since if before else at,
+    )
+    calls = {**running.calls, index: waiting}
+    if len(calls) > MOST_CALLS:
+        calls.pop(next(iter(calls)))
+    return _with_running(state, session, replace(running, touched=at, calls=calls))
+
+
+def _call_failed(state: State, at: float, data: Mapping[str, Any]) -> State:
+    kind, retry_in_s = text(data, "kind") or "failed", number(data, "retry_in_s")
+    lane_key = (text(data, "seat"), text(data, "agent"))
+    lane = state.lanes.get(lane_key, Lane())
+    lane = replace(lane, failed=lane.failed + 1, last_failure=kind, last_failure_at=at)
+    state = _with_lane(state, lane_key, lane)
+    state = _troubled(state, at, kind, " ".join(lane_key), text(data, "message"))
+    session, index = text(data, "session"), count(data, "index")
+    running = state.running.get(session)
+    if running is None or index not in running.calls:
+        return state
+    calls = dict(running.calls)
+    if retry_in_s is None:
+        del calls[index]
+    else:
+        calls[index] = replace(calls[index], retry_at=at + retry_in_s, trouble=kind)
+    return _with_running(state, session, replace(running, touched=at, calls=calls))
+
+
+def _turn(state: State, at: float, data: Mapping[str, Any]) -> State:
+    answered = not data.get("failure")
+    cost, tokens = number(data, "cost_usd"), count(data, "completion_tokens")
+    latency_s = max(0.0, number(data, "latency_s") or 0.0)
+    key = (text(data, "seat"), text(data, "agent"))
+    lane = state.lanes.get(key, Lane())
+    lane = replace(
+        lane,
+        answered=lane.answered + answered,
+        refused=lane.refused + (not answered),
+        latency_s=lane.latency_s + (latency_s if answered else 0.0),
+        window=lane.window.add(at, tokens, latency_s),
+    )
+    state = replace(
+        _with_lane(state, key, lane),
+        turns=state.turns + 1,
+        prompt_tokens=state.prompt_tokens + count(data, "prompt_tokens"),
+        completion_tokens=state.completion_tokens + tokens,
+        spent_usd=state.spent_usd + (cost or 0.0),
+        unpriced=state.unpriced + (cost is None and answered),
+        window=state.window.add(at, tokens, latency_s),
+    )
+    session = text(data, "session")
+    running = state.running.get(session)
+    if running is None:
+        return state
+    calls = {index: call for index, call in running.calls.items() if index != count(data, "index")}
+    heard = replace(running, touched=at, turns=running.turns + 1, calls=calls)
+    return _with_running(state, session, heard)
+
+
+def _verdict(state: State, at: float, data: Mapping[str, Any]) -> State:
+    outcome = text(data, "outcome")
+    return replace(
+        state,
+        outcomes=_plus(state.outcomes, outcome if outcome in OUTCOMES else "error"),
+        pairs=state.pairs + bool(data.get("pair")),
+    )
+
+
+def _with_lane(state: State, key: tuple[str, str], lane: Lane) -> State:
+    if key not in state.lanes and len(state.lanes) >= MOST_LANES:
+        return state
+    return replace(state, lanes={**state.lanes, key: lane})
+
+
+def _troubled(state: State, at: float, kind: str, who: str, message: str) -> State:
+    others = {k: v for k, v in state.troubles.items() if k != kind}
+    was = state.troubles.get(kind)
+    if len(others) >= MOST_TROUBLES:
+        others.pop(next(iter(others)))
+    trouble = Trouble(1 + (was.count if was else 0), at, who, message[:300])
+    return replace(state, troubles={**others, kind: trouble})
+
+
+def _plus(counts: Mapping[str, int], key: str) -> Mapping[str, int]:
+    return {**counts, key: counts.get(key, 0) + 1}
+
+
+# What is on stage
+
+
+def _direct(state: State, session: str, kind: str, at: float, data: Mapping[str, Any]) -> State:
+    """The stage after an event of `session`: it plays on, or a livelier session takes its place."""
+    stage = state.stage
+    running = state.running.get(session)
+    if stage is None or (
+        stage.session != session and running is not None and _may_leave(stage, at)
+    ):
+        seed = running.seed if running else text(data, "seed")
+        stage = Stage(session, seed, running.since if running else None, at)
+    if stage.session != session:
+        return state
+    stage = replace(stage, touched=at)
+    if kind == "turn":
+        stage = theatre.spoke(stage, data)
+    elif kind == "verdict":
+        stage = theatre.ruled(stage, data)
+    elif kind == "session.started":
+        stage = replace(stage, seed=text(data, "seed"), status="", reason="", finished_at=None)
+    elif kind == "session.finished":
+        reason = text(data, "message") or text(data, "reason")
+        stage = replace(stage, status=text(data, "status"), reason=reason, finished_at=at)
+    return replace(state, stage=stage)
+
+
+def _may_leave(stage: Stage, at: float) -> bool:
+    if stage.finished_at is not None:
+        return at - stage.finished_at >= LINGER_S
+    return at - stage.touched >= STALE_S
+
+
+_CHANGES: dict[str, Change] = {
+    "round.created": _created,
+    "round.running": _running,
+    "round.paused": _paused,
+    "round.retuned": _retuned,
+    "round.completed": _ended("completed"),
+    "round.failed": _ended("failed"),
+    "round.cancelled": _ended("cancelled"),
+    "session.started": _session_started,
+    "session.finished": _session_finished,
+    "call.started": _call_started,
+    "call.failed": _call_failed,
+    "turn": _turn,
+    "verdict": _verdict,
+}

@@ -1,0 +1,181 @@
+"""The theatre: one session's conversation as it is known so far, from events and from its transcript.
+
+Pure values and functions. Texts in events are cut; `told` puts the transcript's whole ones in their
+place. Left out: which session is on stage (`state`), and how it looks (`render`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aaa.dashboard.reading import count, mapping, moment, number, rows, text
+
+MOST_SPEECHES, MOST_RULINGS = 96, 48
+"""Kept of one session; older ones leave."""
+LONGEST_TEXT = 20_000
+"""Characters kept of one text; `characters` still says how long it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """One turn: who said what in which seat."""
+
+    index: int
+    seat: str
+    agent: str
+    purpose: str
+    text: str
+    characters: int
+    """Length of the whole text; more than `len(text)` where only its beginning is known."""
+    finish_reason: str
+    tokens: int | None
+    latency_s: float | None
+    failure: str
+    """Kind of failure; `""`: it was answered."""
+
+    @property
+    def is_cut(self) -> bool:
+        return self.characters > len(self.text) and len(self.text) < LONGEST_TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One judge's ballot in one order."""
+
+    judge: str
+    order: str
+    prefers: str
+    """`a`, `b`, `tie`, or `""` where it does not say."""
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A verdict."""
+
+    index: int
+    after: int
+    """How many turns came before it."""
+    edge: str
+    outcome: str
+    winner: str
+    margin: float | None
+    judging: str
+    """Name of the judging play, where it is known: it says what the margin's unit is."""
+    a: int
+    b: int
+    agents: Mapping[str, str]
+    votes: tuple[Vote, ...]
+    reason: str
+    pair: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The session that is shown."""
+
+    session: str
+    seed: str
+    since: float | None
+    """Epoch seconds when it started; `None`: not known yet."""
+    touched: float
+    """Epoch seconds of the last thing heard of it."""
+    prompt: str = ""
+    """What the student must answer; `""` until the transcript was fetched."""
+    speeches: tuple[Speech, ...] = ()
+    """In turn order."""
+    rulings: tuple[Ruling, ...] = ()
+    status: str = ""
+    """`completed`, `failed`, `cancelled`; `""` while it runs."""
+    reason: str = ""
+    finished_at: float | None = None
+
+    @property
+    def wants_telling(self) -> bool:
+        """Whether the transcript knows more than is here."""
+        return not self.prompt or any(speech.is_cut for speech in self.speeches)
+
+
+def spoke(stage: Stage, data: Mapping[str, Any]) -> Stage:
+    """A `turn` event, or a turn of the transcript."""
+    known = {speech.index: speech for speech in stage.speeches}
+    speech = _speech(data)
+    known[speech.index] = speech
+    kept = tuple(known[index] for index in sorted(known))[-MOST_SPEECHES:]
+    return replace(stage, speeches=kept)
+
+
+def ruled(stage: Stage, data: Mapping[str, Any]) -> Stage:
+    """A `verdict` event, or a verdict of the transcript."""
+    known = {ruling.index: ruling for ruling in stage.rulings}
+    ruling = _ruling(data, after=max((s.index + 1 for s in stage.speeches), default=0))
+    known[ruling.index] = ruling
+    kept = tuple(known[index] for index in sorted(known))[-MOST_RULINGS:]
+    return replace(stage, rulings=kept)
+
+
+def told(stage: Stage, session: Mapping[str, Any]) -> Stage:
+    """With what the session's transcript (`GET /v1/sessions/{id}`) adds; another session's adds nothing."""
+    if text(session, "id") != stage.session:
+        return stage
+    for turn in rows(session, "turns"):
+        stage = spoke(stage, turn)
+    for verdict in rows(session, "verdicts"):
+        stage = ruled(stage, verdict)
+    seed = mapping(session, "seed")
+    return replace(
+        stage,
+        seed=text(seed, "id") or stage.seed,
+        since=moment(session, "started_at") or stage.since,
+        prompt=_prompt(seed) or stage.prompt or "(no prompt)",
+    )
+
+
+def _prompt(seed: Mapping[str, Any]) -> str:
+    """The seed's last message; the whole chat with its roles where there is more than one."""
+    if isinstance(seed.get("prompt"), str):
+        return text(seed, "prompt")[:LONGEST_TEXT]
+    messages = rows(seed, "prompt")
+    if len(messages) == 1:
+        return text(messages[0], "content")[:LONGEST_TEXT]
+    shown = (f"{text(m, 'role')}: {text(m, 'content')}" for m in messages)
+    return "\n".join(shown)[:LONGEST_TEXT]
+
+
+def _speech(data: Mapping[str, Any]) -> Speech:
+    said, failure = text(data, "text"), data.get("failure")
+    tokens = number(data, "completion_tokens")
+    return Speech(
+        index=count(data, "index"),
+        seat=text(data, "seat"),
+        agent=text(data, "agent"),
+        purpose=text(data, "purpose"),
+        text=said[:LONGEST_TEXT],
+        characters=count(data, "characters") or len(said),
+        finish_reason=text(data, "finish_reason"),
+        tokens=None if tokens is None else int(tokens),
+        latency_s=number(data, "latency_s"),
+        failure=text(failure, "kind") if isinstance(failure, dict) else str(failure or ""),
+    )
+
+
+def _ruling(data: Mapping[str, Any], after: int) -> Ruling:
+    known_after = number(data, "after")
+    return Ruling(
+        index=count(data, "index"),
+        after=after if known_after is None else int(known_after),
+        edge=text(data, "edge"),
+        outcome=text(data, "outcome"),
+        winner=text(data, "winner"),
+        margin=number(data, "margin"),
+        judging=text(data, "judging"),
+        a=count(data, "a"),
+        b=count(data, "b"),
+        agents={side: str(name) for side, name in mapping(data, "agents").items()},
+        votes=tuple(
+            Vote(text(b, "judge"), text(b, "order"), text(b, "prefers"), text(b, "error"))
+            for b in rows(data, "ballots")[:32]
+        ),
+        reason=text(data, "reason"),
+        pair=text(data, "pair"),
+    )

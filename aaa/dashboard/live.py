@@ -7,8 +7,8 @@ events. Left out: keys, views to choose from, finished-round summaries.
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from rich.live import Live
 
 from aaa.client import Client, Event, Round
 from aaa.dashboard.ink import clock as clock_words
+from aaa.dashboard.following import follow
 from aaa.dashboard.known import State
 from aaa.dashboard.render import render
 from aaa.dashboard.state import opening, reduce, told
@@ -35,15 +36,22 @@ Transcript = Callable[[str], Awaitable[Mapping[str, Any]]]
 """Session id -> the session with its transcript."""
 
 
-async def watch(client: Client, round_id: str, *, console: Console | None = None) -> Round:
-    """Show a round until it ends; the round as it then is.
+async def watch(
+    client: Client,
+    round_id: str,
+    *,
+    stop_at_pause: bool = False,
+    console: Console | None = None,
+) -> Round:
+    """Show a round until it ends (or stands still, with `stop_at_pause`); the round as it then is.
 
     Ctrl-C (`KeyboardInterrupt`, or the cancellation that asyncio makes of it) restores the terminal,
     leaves the last picture and passes through: the round goes on. Raises what `Client.events` raises.
     """
     round = await client.round(round_id)
     news = _News()
-    async with aclosing(client.events(round_id, on_drop=news.dropped)) as events:
+    following = follow(client, round, on_drop=news.dropped, stop_at_pause=stop_at_pause)
+    async with aclosing(following) as events:
         await show(round, events, client.session, console=console, news=news)
     return await client.round(round_id)
 
@@ -66,8 +74,9 @@ async def show(
     )  # fmt: skip
     try:
         with picture:
-            async with _beside(_paint(picture, console, seen), _fetch(seen, transcript)):
-                await _take_in(seen, events)
+            await _first(
+                _take_in(seen, events), _paint(picture, console, seen), _fetch(seen, transcript)
+            )
     finally:
         console.print(render(seen.state, console.width, _last_height(console), seen.now()))
     return seen.state
@@ -136,15 +145,18 @@ async def _fetch(seen: _Seen, transcript: Transcript) -> None:
 
 
 def _last_height(console: Console) -> int:
-    """Rows of the picture that stays: the screen's, less one for the prompt."""
-    return max(12, console.height - 1) if console.is_terminal else 40
+    """Rows of the picture that stays: the screen's, less some for what the shell says next."""
+    return max(12, console.height - 4) if console.is_terminal else 40
 
 
-@asynccontextmanager
-async def _beside(*work: Any) -> AsyncIterator[None]:
-    """Run `work` while the block runs; an error in it ends the block."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in work]
-        yield
+async def _first(*work: Coroutine[Any, Any, None]) -> None:
+    """Do it all at once until the first is done; its error is ours, the others are cancelled."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -98,7 +98,7 @@ def _stage_rule(state: State, width: int, now: float) -> Line:
     end = stage.finished_at or state.ended_at or now
     since = "" if stage.since is None else f" · {clock(end - stage.since)}"
     seed = one_line(stage.seed)
-    return rule(f"theatre {seed}".rstrip(), width, f"{one_line(stage.session)}{since}")
+    return rule(f"theatre {seed}".rstrip(), width, f"session {one_line(stage.session)}{since}")
 
 
 def _footer(state: State, width: int) -> Line:

@@ -1,0 +1,83 @@
+"""`aaa watch [ROUND]`: a round in the terminal, live or finished; plain lines or JSON elsewhere.
+
+Exit codes: 0 the round completed; 1 it failed or was cancelled; 4 it is paused (only with
+`stop_at_pause`, as `aaa run` asks); 5 whoever read our lines went away. Ctrl-C leaves the round alone
+and passes through as the cancellation that asyncio makes of it, for the caller's 130.
+"""
+
+import asyncio
+import os
+import sys
+from contextlib import aclosing
+
+from rich.console import Console
+
+from aaa.client import Client, Round
+from aaa.dashboard import lines, live
+from aaa.dashboard.clean import one_line
+from aaa.dashboard.following import follow
+from aaa.errors import NotFound
+
+PAUSED, READER_GONE = 4, 5
+
+
+async def watch(
+    client: Client,
+    round_id: str | None,
+    *,
+    tui: bool,
+    as_json: bool,
+    stop_at_pause: bool = False,
+) -> int:
+    """Show a round (`None`: the newest) until it ends; the exit code.
+
+    `tui` asks for the dashboard; a dumb terminal gets lines all the same. Raises `NotFound` where
+    there is no round, and what `Client.events` raises.
+    """
+    chosen = round_id or await newest(client)
+    console = Console()
+    try:
+        if tui and not as_json and not console.is_dumb_terminal:
+            round = await live.watch(client, chosen, stop_at_pause=stop_at_pause, console=console)
+        else:
+            round = await _print(client, chosen, as_json, stop_at_pause)
+    except asyncio.CancelledError:
+        _say(f"left round {chosen}, which goes on; `aaa watch {chosen}` comes back to it")
+        raise
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    return exit_code(round)
+
+
+def exit_code(round: Round) -> int:
+    """What a round's status means for the shell."""
+    return {"completed": 0, "failed": 1, "cancelled": 1}.get(round["status"], PAUSED)
+
+
+async def newest(client: Client) -> str:
+    """Id of the newest round. Raises `NotFound` where there is none."""
+    found = await client.rounds(limit=1)
+    if not found:
+        raise NotFound("there is no round yet; `aaa run quickstart` starts one")
+    return found[0]["id"]
+
+
+async def _print(client: Client, round_id: str, as_json: bool, stop_at_pause: bool) -> Round:
+    """The round's events as lines on stdout; what happens to the connection on stderr."""
+    round = await client.round(round_id)
+    form = lines.as_json if as_json else lines.plain
+    async with aclosing(
+        follow(client, round, on_drop=_dropped, stop_at_pause=stop_at_pause)
+    ) as events:
+        async for event in events:
+            lines.write(event, sys.stdout, form)
+    return await client.round(round_id)
+
+
+def _dropped(why: str, delay_s: float) -> None:
+    _say(f"connection lost, again in {delay_s:.1f} s: {why}")
+
+
+def _say(words: str) -> None:
+    print(one_line(words), file=sys.stderr, flush=True)

@@ -1,0 +1,113 @@
+"""A round as plain lines, for pipes and `--no-tui`: one line for each notable event, and as JSON.
+
+A line is `HH:MM:SS kind who: what` in UTC; the words of a kind stay the same, so that they can be
+searched for. Left out: calls that merely began, and ballots (their verdict tells them).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from aaa.client import Event
+from aaa.dashboard import theatre
+from aaa.dashboard.clean import one_line
+from aaa.dashboard.ink import amount, cut
+from aaa.dashboard.play_view import verdict_words
+from aaa.dashboard.reading import count, mapping, moment, number, text
+
+EXCERPT = 120
+"""Cells of a turn that are shown."""
+
+
+def plain(event: Event) -> str | None:
+    """The event as one clean line; `None` where it is not worth one."""
+    words = _WORDS.get(event.kind) or (_round if event.kind.startswith("round.") else None)
+    said = words(event.data, event.kind) if words is not None else None
+    if said is None:
+        return None
+    at = moment(event.data, "at") or 0.0
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} {one_line(said)}"
+
+
+def as_json(event: Event) -> str:
+    """The event as one line of JSON: `{"id", "event", "data"}`; pure ASCII, so no terminal minds it."""
+    return json.dumps({"id": event.id, "event": event.kind, "data": event.data}, ensure_ascii=True)
+
+
+def write(event: Event, out: TextIO, form: Callable[[Event], str | None]) -> None:
+    """Print the event at once, if it is worth a line."""
+    said = form(event)
+    if said is not None:
+        out.write(said + "\n")
+        out.flush()
+
+
+def _round(data: Mapping[str, Any], kind: str) -> str:
+    said = [
+        kind.removeprefix("round."),
+        text(data, "scenario"),
+        text(data, "reason").replace("_", " "),
+    ]
+    if kind == "round.created":
+        said.append(f"{count(data, 'sessions')} sessions")
+    changed = (
+        f"{key} {data[key]}" for key in ("concurrency", "budget_usd") if data.get(key) is not None
+    )
+    return " ".join(["round", *filter(None, said), *changed]) + _after(": ", text(data, "message"))
+
+
+def _session_started(data: Mapping[str, Any], kind: str) -> str:
+    return f"session {text(data, 'session')} started: seed {text(data, 'seed')}"
+
+
+def _session_finished(data: Mapping[str, Any], kind: str) -> str:
+    why = " ".join(filter(None, (text(data, "reason"), text(data, "message"))))
+    seed = text(data, "seed")
+    return f"session {text(data, 'session')} {text(data, 'status')}: seed {seed}{_after(', ', why)}"
+
+
+def _call_failed(data: Mapping[str, Any], kind: str) -> str:
+    retry_in_s = number(data, "retry_in_s")
+    then = "given up" if retry_in_s is None else f"again in {retry_in_s:.0f} s"
+    what = f"attempt {count(data, 'attempt')} {text(data, 'kind')}, {then}"
+    return f"failure {_who(data)}: {what}{_after(': ', cut(text(data, 'message'), EXCERPT))}"
+
+
+def _turn(data: Mapping[str, Any], kind: str) -> str | None:
+    failure = data.get("failure")
+    if failure:
+        why = text(mapping(data, "failure"), "kind") or str(failure)
+        return f"failure {_who(data)}: refused, {why}"
+    if text(data, "purpose") == "ballot":
+        return None
+    excerpt = cut(one_line(text(data, "text")), EXCERPT)
+    facts = (
+        f"{amount(count(data, 'completion_tokens'))} tok, {number(data, 'latency_s') or 0:.1f} s"
+    )
+    return f"turn {_who(data)} ({facts}): {excerpt}"
+
+
+def _verdict(data: Mapping[str, Any], kind: str) -> str:
+    ruling = theatre.ruled(theatre.Stage("", "", None, 0.0), data).rulings[0]
+    pair = _after(" -> pair ", ruling.pair)
+    words = verdict_words(ruling).removeprefix("verdict: ")
+    return f"verdict {text(data, 'session')} {ruling.edge}: {words}{pair}"
+
+
+def _who(data: Mapping[str, Any]) -> str:
+    where = f"{text(data, 'session')}#{count(data, 'index')}"
+    return f"{where} {text(data, 'seat')} {text(data, 'agent')} {text(data, 'purpose')}"
+
+
+def _after(mark: str, words: str) -> str:
+    return mark + words if words else ""
+
+
+_WORDS: dict[str, Callable[[Mapping[str, Any], str], str | None]] = {
+    "session.started": _session_started,
+    "session.finished": _session_finished,
+    "call.failed": _call_failed,
+    "turn": _turn,
+    "verdict": _verdict,
+}

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -23,19 +24,25 @@ def run_provider(
 
     async def until_stopped() -> None:
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
         async with serve(
             faults=faults, host=host, port=port, seed=seed, judge=judge, log=log
         ) as provider:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
             print(_line(provider), file=sys.stderr, flush=True)
             if port_file is not None:
                 _write_port(port_file, provider.address[1])
             await stop.wait()
 
+    _allow_connections()
     asyncio.run(until_stopped())
     return 0
+
+
+def _allow_connections() -> None:
+    """As many open files as this process may have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _line(provider: Provider) -> str:

@@ -39,11 +39,13 @@ def tokens(text: str) -> list[str]:
 def prose(seed: str, words: int) -> str:
     """About `words` invented words as sentences: a paragraph, two, bullets, or numbered steps."""
     style, *draws = numbers(seed, words + 1)
+    size = len(VOCABULARY)
+    drawn = [VOCABULARY[draw % size] for draw in draws]
     sentences: list[str] = []
     start = 0
     while start < words:
         end = min(words, start + 6 + draws[start] % 9)
-        said = " ".join([VOCABULARY[draw % len(VOCABULARY)] for draw in draws[start:end]])
+        said = " ".join(drawn[start:end])
         sentences.append(f"{said[0].upper()}{said[1:]}.")
         start = end
     return _laid_out(sentences, style % 8)

@@ -208,9 +208,9 @@ def test_concurrency_admits_what_was_released() -> None:
 def test_the_same_request_gets_the_same_reply_on_every_machine() -> None:
     said = say("What is a fugue?", seed=7, max_tokens=60)
     assert said == say("What is a fugue?", seed=7, max_tokens=60, user="x", stream=True)
-    assert (
-        said.text
-        == "So each rokast deack quum zoment niomos groush also roun stel when zebrion. Quir bropouth foution wir botion fun."
+    assert said.text == (
+        "So each rokast deack quum zoment niomos groush also roun stel when zebrion. "
+        "Quir bropouth foution wir botion fun."
     )
 
 

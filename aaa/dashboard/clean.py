@@ -17,7 +17,7 @@ LONGEST_STACK = 6
 def _table() -> dict[int, str]:
     """Code point -> what is shown instead of it."""
     table: dict[int, str] = {}
-    for point in (*range(0x20000), *range(0xE0000, 0xE1000)):  # no format character elsewhere
+    for point in range(0x20000):  # the only ones beyond are tags
         category = unicodedata.category(chr(point))
         if category == "Cf" and point not in _VISIBLE_FORMAT:
             table[point] = ""  # zero-width: soft hyphen, U+200B, U+FEFF, word joiner …
@@ -26,7 +26,7 @@ def _table() -> dict[int, str]:
     table |= {point: chr(0x2400 + point) for point in range(0x20)}  # ESC is shown as ␛
     table |= dict.fromkeys(range(0x80, 0xA0), MARK)
     table |= dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F), MARK)
-    table |= dict.fromkeys((0x061C, *range(0xE0000, 0xE0080)), MARK)
+    table |= dict.fromkeys((0x061C, *range(0xE0000, 0xE1000)), MARK)
     table |= dict.fromkeys((*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)), "")
     table |= dict.fromkeys((0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0), "")
     table |= {0x7F: "␡", 0x85: "\n", 0x2028: "\n", 0x2029: "\n", 0xA0: " "}

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.live import Live
 
 from aaa.client import Client, Event, Round
-from aaa.dashboard.ink import clock as clock_words
 from aaa.dashboard.following import follow
+from aaa.dashboard.ink import clock as clock_words
 from aaa.dashboard.known import State
 from aaa.dashboard.render import render
 from aaa.dashboard.state import opening, reduce, told
@@ -139,7 +139,8 @@ async def _fetch(seen: _Seen, transcript: Transcript) -> None:
             wanted = (stage.session, len(stage.rulings))
             if stage.wants_telling or wanted != known:
                 with suppress(AAAError):  # the theatre then shows what the events said
-                    seen.become(told(seen.state, await transcript(stage.session)))
+                    session = await transcript(stage.session)
+                    seen.become(told(seen.state, session))  # the state as it is by now
                 known = wanted
         await asyncio.sleep(TRANSCRIPT_S)
 

@@ -1,0 +1,221 @@
+"""The screen at both sizes: it fits, says what matters, and lets nothing of others through."""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from aaa.client import Event
+from aaa.dashboard.ink import changes, clock, cut, ends, fitted, line, revised, spark, wrapped
+from aaa.dashboard.known import State
+from aaa.dashboard.play_view import verdict_words
+from aaa.dashboard.render import render, render_svg, rows
+from aaa.dashboard.state import opening, reduce, told
+from tests.helpers.classroom import CHINESE, START, events, iso, round_json, session_json
+from tests.helpers.hostile import HOSTILE, OUR_OWN, forbidden
+
+ROUND = events(8)
+SIZES = [(80, 24), (200, 60)]
+ODD_SIZES = [*SIZES, (60, 16), (100, 30), (119, 24), (120, 24), (140, 40), (240, 70)]
+
+
+def states(every: int = 19) -> Iterator[State]:
+    """States of a round on its way, with the transcript of who is on stage."""
+    state = opening(round_json())
+    yield state
+    for event in ROUND:
+        state = reduce(state, event)
+        if event.id % every == 0 or event is ROUND[-1]:
+            if state.stage is not None:
+                state = told(state, session_json(ROUND, state.stage.session, event.id))
+            yield state
+
+
+def at(number: int) -> State:
+    return next(s for s in states(1) if s.last_id == number)
+
+
+def printed(state: State, width: int, height: int) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=height, record=True)
+    console.print(render(state, width, height, state.last_at + 2))
+    return console.export_text()
+
+
+@pytest.mark.parametrize(("width", "height"), ODD_SIZES)
+def test_every_screen_fits(width: int, height: int) -> None:
+    for state in states():
+        screen = printed(state, width, height).removesuffix("\n").split("\n")
+        assert len(screen) == height
+        assert max(map(cell_len, screen)) <= width - 1
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_what_matters_is_on_the_screen(width: int, height: int) -> None:
+    text = printed(at(75), width, height)
+    for fact in (
+        "quickstart", "● running", "0/8 sessions", "4 running", "2 win", "1 tie", "1 flip", "2 pairs",
+        "of $1.00", "tok/s", "smollm2-135m", "qwen2.5-coder-1.5b", "granite-3.3-2b",
+        "prompt               ", "Why is the sky blue?", "student revision",
+        "verdict: revision wins (margin 3.0 nats, both orders)", "under way", "Ctrl-C leaves",
+    ):  # fmt: skip
+        assert fact in text
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_end_says_how_it_ended(width: int, height: int) -> None:
+    text = printed(at(len(ROUND)), width, height)
+    for fact in ("● completed", "8/8 sessions", "1 failed", "rate limited ×", "the last"):
+        assert fact in text
+
+
+def test_waits_retries_and_reasons_are_told() -> None:
+    who = {"session": 1, "index": 0, "seat": "student", "agent": "smollm2-135m", "purpose": "draft"}
+    said: list[tuple[str, dict[str, Any]]] = [
+        ("round.running", {"reason": "started"}),
+        ("session.started", {"session": 1, "seed": "s"}),
+        ("call.started", {**who, "attempt": 1}),
+        ("call.failed", {**who, "kind": "rate_limited", "message": "slow down", "retry_in_s": 14}),
+    ]
+    state = opening(round_json())
+    for number, (kind, data) in enumerate(said, 1):
+        state = reduce(state, Event(id=number, kind=kind, data={"at": iso(START + number), **data}))
+    text = printed(state, 80, 24)
+    assert "retry 0:12" in text
+    assert "↻ 0:12 rate limited" in text
+    assert re.search(r"rate limited ×1 +student smollm2-135m +slow down", text)
+    paused = replace(state, status="paused", reason="budget_reached", message="spent all of it")
+    assert "● paused  spent all of it" in printed(paused, 80, 24)
+    lost = replace(state, connection="connection lost, again in 0:04: gone")
+    assert "⚠ connection lost, again in 0:04" in printed(lost, 80, 24)
+    behind = replace(state, known_id=5000)
+    assert "catching up: event 4 of 5,000" in printed(behind, 80, 24)
+
+
+def coloured(state: State, **options: Any) -> str:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, color_system="standard", width=80, **options)
+    console.print(render(state, 80, 24, state.last_at))
+    return out.getvalue()
+
+
+def test_seats_keep_their_colours_and_no_color_takes_them() -> None:
+    state = at(75)
+    assert re.search(r"\x1b\[1;36mstudent", coloured(state, no_color=False))
+    assert re.search(r"\x1b\[1;35mteacher", coloured(state, no_color=False))
+    assert re.search(r"\x1b\[1;33mjudge", coloured(state, no_color=False))
+    plain = coloured(state, no_color=True)
+    assert not re.search(r"\x1b\[(?:\d+;)*(?:3[0-7]|4[0-7]|9[0-7])m", plain)
+
+
+@settings(deadline=None, max_examples=40)
+@given(HOSTILE, st.sampled_from(SIZES))
+def test_hostile_words_reach_no_terminal(hostile: str, size: tuple[int, int]) -> None:
+    """Every string of every event and of the round is hostile at once."""
+
+    def spoilt(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {k: spoilt(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            return [spoilt(v) for v in value]
+        safe = key in ("at", "created_at", "outcome", "winner", "status", "session", "id")
+        return value if safe or not isinstance(value, str) else hostile + value
+
+    state = opening(spoilt(round_json()))
+    for event in ROUND[:60]:
+        state = reduce(state, event.model_copy(update={"data": spoilt(event.data)}))
+    assert state.stage is not None
+    state = told(state, spoilt(session_json(ROUND, state.stage.session, 60)))
+    state = replace(state, status=hostile, connection=hostile)
+    width, height = size
+    out = io.StringIO()
+    console = Console(
+        file=out, force_terminal=True, color_system="truecolor", width=width, no_color=False
+    )
+    console.print(render(state, width, height, state.last_at))
+    shown = OUR_OWN.sub("", out.getvalue())
+    assert forbidden(shown) == []
+    assert all(cell_len(row) < width for row in shown.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("plain", 8, "plain   "),
+        ("too long for it", 8, "too lon…"),
+        ("天空是蓝色的", 8, "天空是… "),
+        ("天空是", 6, "天空是"),
+        ("📓📓📓", 4, "📓… "),
+        ("e\u0301e\u0301e\u0301e\u0301", 3, "e\u0301e\u0301…"),
+        ("x", 0, ""),
+    ],
+)
+def test_fitted_counts_cells(text: str, width: int, shown: str) -> None:
+    assert fitted(text, width) == shown
+    assert cell_len(fitted(text, width)) == width
+
+
+def test_cut_and_ends() -> None:
+    assert cut("天空", 3) == "天…"
+    assert ends(line("left side"), line("right"), 12).plain == "left s…right"
+
+
+@given(st.text(st.sampled_from("ab \n天📓\u0301"), max_size=80), st.integers(2, 30))
+def test_wrapping_loses_nothing_but_blanks(text: str, width: int) -> None:
+    pieces = wrapped(line(text), width)
+    assert all(cell_len(row.plain) <= width for row in pieces)
+    assert "".join(row.plain for row in pieces).split() == "".join(text.split()).split() or (
+        "".join("".join(row.plain for row in pieces).split()) == "".join(text.split())
+    )
+
+
+def test_wrapping_breaks_between_words() -> None:
+    assert [row.plain for row in wrapped(line("one two three four"), 9)] == [
+        "one two",
+        "three",
+        "four",
+    ]
+    assert all(cell_len(row.plain) <= 10 for row in wrapped(line(CHINESE), 10))
+
+
+def test_what_a_revision_added_stands_out() -> None:
+    pieces = changes("the sun is blue", "the sky is deep blue")
+    assert [piece.strip() for piece, is_new in pieces if is_new] == ["sky", "deep"]
+    text = revised("a b", "a c")
+    assert [text.plain[s.start : s.end] for s in text.spans] == ["c"]
+
+
+def test_verdicts_in_words() -> None:
+    stage = at(75).stage
+    assert stage is not None
+    win = next(r for r in stage.rulings if r.outcome == "win")
+    assert verdict_words(win, stage) == "verdict: revision wins (margin 3.0 nats, both orders)"
+    assert verdict_words(replace(win, winner="a"), stage).startswith("verdict: draft wins")
+    peer = replace(win, edge="peer", agents={"a": "x", "b": "y"}, margin=None, votes=())
+    assert verdict_words(peer, stage) == "verdict: y wins"
+    assert verdict_words(replace(win, outcome="tie")) == "verdict: tie (margin 3.0 nats)"
+    later = replace(win, a=win.b)
+    assert verdict_words(later, stage).startswith("verdict: later revision wins")
+
+
+def test_small_words() -> None:
+    assert [clock(s) for s in (7, 750, 3723, 273_900)] == ["0:07", "12:30", "1:02:03", "3d 04:05"]
+    assert spark((0.0, 1.0, 2.0)) == " ▄█"
+    assert spark((0.0, 0.0)) == "  "
+
+
+def test_the_picture_is_an_svg() -> None:
+    svg = render_svg(at(75), 80, 24)
+    assert svg.startswith("<svg")
+    assert "quickstart" in svg
+
+
+def test_rows_are_all_of_one_width() -> None:
+    assert {cell_len(row.plain) for row in rows(at(75), 80, 24, 0.0)} == {79}

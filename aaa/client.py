@@ -258,6 +258,8 @@ class Client:
                         yield event
                         if event.kind in TERMINAL_EVENTS:
                             return
+            except _NothingMore:
+                return
             except _Dropped as drop:
                 why = str(drop)
             now = time.monotonic()
@@ -273,7 +275,10 @@ class Client:
             await asyncio.sleep(delay_s)
 
     async def _events_once(self, round_id: str, last: int) -> AsyncGenerator[Event | None, None]:
-        """`None` once connected, then events. Raises `_Dropped` where connecting again may help."""
+        """`None` once connected, then events.
+
+        Raises `_Dropped` where connecting again may help, `_NothingMore` where all has been told.
+        """
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
         if last:
             headers["Last-Event-ID"] = str(last)
@@ -283,6 +288,8 @@ class Client:
                 if response.status_code == 429 or response.status_code >= 500:
                     raise _Dropped(f"the server answered {response.status_code}")
                 await _check(response)
+                if response.status_code == 204:
+                    raise _NothingMore
                 yield None
                 async for sse in EventSource(response).aiter_sse():
                     if sse.data:  # a blank line after a keep-alive is no event
@@ -347,6 +354,10 @@ def connect(settings: Settings) -> Client:
 
 class _Dropped(Exception):
     """An event stream that may work again later."""
+
+
+class _NothingMore(Exception):
+    """The round has ended, and no event of it is new to us."""
 
 
 def _event(id_: str, kind: str, data: str) -> Event:

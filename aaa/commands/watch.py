@@ -1,8 +1,9 @@
 """`aaa watch [ROUND]`: a round in the terminal, live or finished; plain lines or JSON elsewhere.
 
-Exit codes: 0 the round completed; 1 it failed or was cancelled; 4 it is paused (only with
-`stop_at_pause`, as `aaa run` asks); 5 whoever read our lines went away. Ctrl-C leaves the round alone
-and passes through as the cancellation that asyncio makes of it, for the caller's 130.
+Exit codes: 0 the round completed; 1 it failed or was cancelled; 4 we stopped before its end, because
+it is paused (only with `stop_at_pause`, as `aaa run` asks) or whoever read our lines went away. Ctrl-C
+leaves the round alone and passes through as the cancellation that asyncio makes of it, for the
+caller's 130.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from aaa.dashboard.clean import one_line
 from aaa.dashboard.following import follow
 from aaa.errors import NotFound
 
-PAUSED, READER_GONE = 4, 5
+STOPPED = 4
 
 
 async def watch(
@@ -42,17 +43,18 @@ async def watch(
         else:
             round = await _print(client, chosen, as_json, stop_at_pause)
     except asyncio.CancelledError:
-        _say(f"left round {chosen}, which goes on; `aaa watch {chosen}` comes back to it")
+        if not stop_at_pause:  # else the caller plays the round, and says what becomes of it
+            _say(f"left round {chosen}, which goes on; `aaa watch {chosen}` comes back to it")
         raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
+        return STOPPED
     return exit_code(round)
 
 
 def exit_code(round: Round) -> int:
     """What a round's status means for the shell."""
-    return {"completed": 0, "failed": 1, "cancelled": 1}.get(round["status"], PAUSED)
+    return {"completed": 0, "failed": 1, "cancelled": 1}.get(round["status"], STOPPED)
 
 
 async def newest(client: Client) -> str:

@@ -92,6 +92,9 @@ class Stub:
             await reply(send, 503, b"{}", "application/problem+json")
             return
         last = int(request.headers.get("last-event-id", 0))
+        if last == len(ROUND):
+            await reply(send, 204, b"", "text/event-stream")
+            return
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await chunk(send, ": keep-alive\n\n")
@@ -187,6 +190,10 @@ async def test_a_stream_that_ends_without_the_round_goes_on(stub: Stub, client: 
 async def test_after_skips_what_is_known(client: Client) -> None:
     seen = [event.id async for event in client.events("r", after=len(ROUND) - 2)]
     assert seen == [len(ROUND) - 1, len(ROUND)]
+
+
+async def test_a_round_that_has_nothing_more_to_say(client: Client) -> None:
+    assert [event async for event in client.events("r", after=len(ROUND))] == []
 
 
 async def test_a_restarted_server_is_found_again(stub: Stub) -> None:

@@ -1,0 +1,58 @@
+"""`aaa db upgrade|status`: the database's schema."""
+
+import asyncio
+
+from aaa.commands.opening import say, show
+from aaa.settings import Settings
+from aaa.store.database import (
+    Database,
+    check_schema,
+    check_server,
+    database_url,
+    schema_version,
+    upgrade,
+)
+
+
+async def run_upgrade(settings: Settings) -> int:
+    """Bring the schema to this code's version."""
+    database = Database(await asyncio.to_thread(database_url, settings))
+    try:
+        await check_server(database)
+        before, head = await schema_version(database)
+        if before != head:
+            await upgrade(database)
+        await check_schema(database)
+        say(
+            f"schema {before or 'none'} -> {head}"
+            if before != head
+            else f"schema {head} is current"
+        )
+    finally:
+        await database.close()
+    return 0
+
+
+async def status(settings: Settings, as_json: bool) -> int:
+    """Where the database is, and whether its schema fits; exit code 3 where it does not."""
+    database = Database(await asyncio.to_thread(database_url, settings))
+    try:
+        await check_server(database)
+        found, needed = await schema_version(database)
+        state = {
+            "embedded": settings.database_url is None,
+            "schema": found,
+            "needed": needed,
+            "current": found == needed,
+        }
+        if as_json:
+            show(state)
+        else:
+            say(
+                f"database: {'embedded in ' + str(settings.home) if state['embedded'] else 'DATABASE_URL'}"
+            )
+            say(f"schema:   {found or 'none'} (this code needs {needed})")
+        await check_schema(database)
+    finally:
+        await database.close()
+    return 0

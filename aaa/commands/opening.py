@@ -1,0 +1,55 @@
+"""How a command reaches a control plane: the one `AAA_URL` names, or one of its own for its lifetime."""
+
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from aaa.api.server import local_api
+from aaa.catalogue import open_catalogue
+from aaa.client import Client, connect
+from aaa.dashboard.clean import clean
+from aaa.settings import Settings
+from aaa.store.database import open_database
+
+
+@asynccontextmanager
+async def open_client(settings: Settings, *more_scenarios: Path) -> AsyncIterator[Client]:
+    """A client of the configured control plane; without one, of this home's database, served here."""
+    if settings.url is not None:
+        async with connect(settings) as client:
+            yield client
+        return
+    async with (
+        open_database(settings, pool=4) as database,
+        local_api(settings, database, open_catalogue(settings, *more_scenarios)) as url,
+        Client(url, settings.token) as client,
+    ):
+        yield client
+
+
+def say(text: str = "") -> None:
+    """Prose for a person, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(data: Any) -> None:
+    """Data, as JSON on stdout."""
+    print(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+
+
+def table(rows: list[dict[str, Any]], *columns: str) -> None:
+    """Rows as an aligned table on stdout; everything in them is data, never markup."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        cells = ("" if row.get(c) is None else str(row[c]) for c in columns)
+        drawn.add_row(*(Text(clean(cell)) for cell in cells))
+    Console(highlight=False, soft_wrap=False).print(drawn)

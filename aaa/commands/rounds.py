@@ -1,0 +1,123 @@
+"""`aaa rounds …`: start, list, show and steer rounds, over the API."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from aaa.catalogue import open_catalogue
+from aaa.client import Client
+from aaa.commands.opening import open_client, say, show, table
+from aaa.errors import InputError
+from aaa.scenario import Scenario, override, parse, parse_setting, read_yaml
+from aaa.seeds import load_seeds
+from aaa.settings import Settings
+
+
+async def start(
+    settings: Settings, scenario: str, overrides: dict[str, Any], budget_usd: float | None
+) -> int:
+    """Start a round and print it. A YAML file travels whole, its seeds with it."""
+    async with open_client(settings) as client:
+        body = inline(Path(scenario), overrides) if is_file(scenario) else scenario
+        made = await client.start_round(
+            body, overrides={} if is_file(scenario) else overrides, budget_usd=budget_usd
+        )
+        show(made)
+        if settings.url is None:
+            say("The round is stored. `aaa serve` or `aaa run … --resume` plays it.")
+    return 0
+
+
+def is_file(scenario: str) -> bool:
+    """Whether a SCENARIO argument is a path rather than a name."""
+    return scenario.endswith((".yaml", ".yml")) or "/" in scenario
+
+
+def inline(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
+    """A scenario file as an object that needs no file: its seeds inside it. Raises `InputError`."""
+    scenario = parse(Scenario, override(read_yaml(path), overrides), str(path))
+    seeds = load_seeds(scenario.seeds, path.parent)
+    plain = scenario.model_dump(mode="json")
+    plain["seeds"] = {"inline": [seed.model_dump(mode="json") for seed in seeds]}
+    return plain
+
+
+async def ls(settings: Settings, as_json: bool, limit: int) -> int:
+    """List rounds, newest first."""
+    async with open_client(settings) as client:
+        items = await client.rounds(limit)
+    if as_json:
+        show({"items": items})
+        return 0
+    rows = [_row(dict(item)) for item in items]
+    table(rows, "id", "scenario", "status", "sessions", "turns", "pairs", "spent", "created")
+    if not rows:
+        say("No rounds yet; `aaa run quickstart` starts one.")
+    return 0
+
+
+def _row(item: dict[str, Any]) -> dict[str, Any]:
+    sessions = item["sessions"]
+    return item | {
+        "sessions": f"{sessions['completed']}/{sessions['total']}",
+        "spent": f"${item['spent_usd']:.4f}",
+        "created": str(item["created_at"])[:19].replace("T", " "),
+    }
+
+
+async def show_round(settings: Settings, round_id: str, as_json: bool) -> int:
+    """One round with its sessions."""
+    async with open_client(settings) as client:
+        item = dict(await client.round(round_id))
+        sessions = await client.sessions(round_id, limit=None if as_json else 40)
+    if as_json:
+        show(item | {"session_list": sessions})
+        return 0
+    for key, value in item.items():
+        say(f"{key:18} {value}") if value not in (None, "") else None
+    table([dict(s) for s in sessions], "id", "seed", "status", "turns", "verdicts", "message")
+    return 0
+
+
+async def move(
+    settings: Settings, round_id: str, verb: Literal["pause", "resume", "cancel"]
+) -> int:
+    """Pause, resume or cancel; prints the round."""
+    async with open_client(settings) as client:
+        moves = {"pause": client.pause, "resume": client.resume, "cancel": client.cancel}
+        show(await moves[verb](round_id))
+    if verb == "resume" and settings.url is None:
+        say(
+            f"It is marked to go on. `aaa run SCENARIO --resume {round_id}` or `aaa serve` plays it."
+        )
+    return 0
+
+
+async def retune(settings: Settings, round_id: str, assignments: Sequence[str]) -> int:
+    """`key=value …`: change a live round's limits."""
+    known = ("budget_usd", "concurrency")
+    changes = dict(parse_setting(text) for text in assignments)
+    for key in changes:
+        if key not in known:
+            raise InputError(f"{key!r} cannot be changed; what can: {', '.join(known)}")
+    async with open_client(settings) as client:
+        show(await client.retune(round_id, changes))
+    return 0
+
+
+async def unfinished(client: Client, scenario: str) -> list[str]:
+    """Ids of rounds of that scenario that stopped before their end, newest first."""
+    items = await client.rounds(50)
+    return [
+        item["id"]
+        for item in items
+        if item["scenario"] == scenario and item["status"] in ("queued", "running", "paused")
+    ]
+
+
+def scenario_name(settings: Settings, scenario: str) -> str:
+    """The name behind a SCENARIO argument. Raises `InputError`, `NotFound`."""
+    if is_file(scenario):
+        return Path(scenario).stem
+    open_catalogue(settings).scenario(scenario)
+    return scenario

@@ -1,0 +1,235 @@
+"""`aaa run`: the whole job in one process, from a scenario's name to pairs on disk.
+
+Embedded database and Ray where none is configured, the API on loopback, the round started through it,
+the live view until it is done, the pairs exported. Ctrl-C drains and says how to go on; a second one
+stops at once. Nothing recorded is lost either way.
+"""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aaa.api.server import local_api
+from aaa.catalogue import Catalogue, Script
+from aaa.client import Client
+from aaa.cluster.supervisor import supervise
+from aaa.commands import watch
+from aaa.commands.export import write_pairs
+from aaa.commands.opening import say, show
+from aaa.commands.rounds import unfinished
+from aaa.commands.scenarios import prepared
+from aaa.commands.serve import stopping
+from aaa.errors import SetupError
+from aaa.estimate import Estimate, estimate
+from aaa.preflight import check_prices, check_reach
+from aaa.settings import Settings
+from aaa.store.database import open_database
+from aaa.store.leases import alive
+
+STOPPED = 4
+"""Exit code: the round did not end, and can go on."""
+FORMATS = ("trl-dpo", "canonical")
+
+
+class Wanted(NamedTuple):
+    """The arguments of `aaa run`."""
+
+    scenario: str
+    overrides: dict[str, Any]
+    budget_usd: float | None = None
+    resume: str | None = None
+    tui: bool = True
+    as_json: bool = False
+    next_steps: bool = False
+
+
+def dry_run(settings: Settings, wanted: Wanted) -> int:
+    """Check everything, rehearse, print calls and cost. Spends nothing, starts nothing."""
+    _, script, seeds = prepared(settings, wanted.scenario, _overrides(wanted))
+    found = estimate(script, seeds)
+    if wanted.as_json:
+        show(found.model_dump(mode="json"))
+    else:
+        _tell_estimate(found)
+    check_prices(script)
+    return 0
+
+
+async def run(settings: Settings, wanted: Wanted) -> int:
+    """Play a round to its end; exit code 0 when it completed."""
+    catalogue, script, _ = prepared(settings, wanted.scenario, _overrides(wanted))
+    check_prices(script)
+    if settings.ray_address is None:
+        check_reach(script, settings)
+    say(f"Starting {script.scenario.name}: database, Ray and control plane on this machine …")
+    stop = asyncio.Event()
+    with stopping(stop):
+        async with _everything(settings, catalogue, stop) as client:
+            round_id = await _begin(client, script, wanted)
+            began = time.monotonic()
+            code = await _follow(client, round_id, wanted, stop)
+            if code == STOPPED:
+                say(f"Stopped. Nothing recorded is lost; go on with:\n  {_again(wanted, round_id)}")
+            else:
+                await _conclude(settings, client, round_id, wanted, time.monotonic() - began)
+    return code
+
+
+def _overrides(wanted: Wanted) -> dict[str, Any]:
+    money = {} if wanted.budget_usd is None else {"budget_usd": wanted.budget_usd}
+    return wanted.overrides | money
+
+
+@asynccontextmanager
+async def _everything(
+    settings: Settings, catalogue: Catalogue, stop: asyncio.Event
+) -> AsyncIterator[Client]:
+    """Database, supervisor and API while the block runs; a supervisor's error ends the block."""
+    async with (
+        open_database(settings) as database,
+        local_api(settings, database, catalogue) as url,
+        Client(url, settings.token) as client,
+    ):
+        supervisor = asyncio.create_task(supervise(settings, database, stop))
+        try:
+            while not supervisor.done() and "supervisor" not in await alive(  # noqa: ASYNC110 (a row)
+                database, ["supervisor"], 5
+            ):
+                await asyncio.sleep(0.1)
+            if supervisor.done():
+                await supervisor
+            async with asyncio.TaskGroup() as group:
+                watched = group.create_task(_unless_stopped(supervisor))
+                yield client
+                watched.cancel()
+        except BaseExceptionGroup as group_error:
+            raise group_error.exceptions[0] from None
+        finally:
+            stop.set()
+            await asyncio.gather(supervisor, return_exceptions=True)
+
+
+async def _unless_stopped(supervisor: asyncio.Task[None]) -> None:
+    await asyncio.shield(supervisor)
+
+
+async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
+    """Start the round, or resume the one asked for; its id."""
+    if wanted.resume is not None:
+        found = await client.round(wanted.resume)
+        if found["scenario"] != script.scenario.name:
+            raise SetupError(
+                f"round {wanted.resume!r} plays {found['scenario']!r}, not {script.scenario.name!r}"
+            )
+        if found["status"] not in ("queued", "running"):
+            await client.resume(wanted.resume)
+        say(f"Round {wanted.resume} goes on: {_progress(dict(found))}")
+        return wanted.resume
+    for old in (await unfinished(client, script.scenario.name))[:1]:
+        say(f"(An earlier round did not end; go on with it by: {_again(wanted, old)})")
+    made = await client.start_round(script.scenario.name, overrides=_overrides(wanted))
+    say(f"Round {made['id']}: {made['sessions']['total']} sessions. Ctrl-C stops it safely.")
+    return made["id"]
+
+
+def _again(wanted: Wanted, round_id: str) -> str:
+    return f"aaa run {wanted.scenario} --resume {round_id}"
+
+
+async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.Event) -> int:
+    """Watch until the round ends or we are asked to stop; the exit code."""
+    tui = wanted.tui and sys.stdout.isatty() and not wanted.as_json
+    watching = asyncio.create_task(watch.watch(client, round_id, tui=tui, as_json=wanted.as_json))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if watching.done():
+        return await watching
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
+    say("Stopping: calls in flight come home (at most 10 s) …")
+    return STOPPED
+
+
+async def _conclude(
+    settings: Settings, client: Client, round_id: str, wanted: Wanted, elapsed_s: float
+) -> None:
+    """Export the pairs and say in plain words what happened."""
+    found = dict(await client.round(round_id))
+    folder = settings.home / "exports" / round_id
+    files = []
+    for format in FORMATS:
+        path = folder / f"{format}.jsonl"
+        await write_pairs(client, [round_id], format, path)
+        files.append(path)
+    if wanted.as_json:
+        return
+    for line in _story(found, elapsed_s):
+        say(line)
+    for path in files:
+        say(f"  {_short(path)}")
+    pair = await _first_pair(files[0]) if found["pairs"] else None
+    if wanted.next_steps or pair:
+        say("Next:")
+        say(f"  aaa explain {pair}" if pair else f"  aaa rounds show {round_id}")
+        say(f"  aaa export {round_id} --format trl-dpo -o pairs.jsonl")
+        say(f"  aaa run {wanted.scenario} --limit 16")
+
+
+def _story(found: dict[str, Any], elapsed_s: float) -> list[str]:
+    sessions, verdicts = found["sessions"], found["verdicts"]
+    outcomes = ", ".join(f"{n} {name}" for name, n in verdicts.items() if n) or "none"
+    tokens = found["completion_tokens"]
+    lines = [
+        f"Round {found['id']}: {found['status']}"
+        + (f" ({found['message']})" if found["message"] else ""),
+        f"  {_progress(found)}; {found['turns']} turns in {elapsed_s:.0f} s; {tokens} tokens "
+        f"written ({tokens / max(elapsed_s, 0.1):.1f} a second)",
+        f"  verdicts: {outcomes}; preference pairs: {found['pairs']}; "
+        f"spent ${found['spent_usd']:.4f}",
+    ]
+    if sessions["failed"]:
+        lines.append(f"  {sessions['failed']} sessions failed; aaa rounds show {found['id']}")
+    return [*lines, "Files:"]
+
+
+def _progress(found: dict[str, Any]) -> str:
+    sessions = found["sessions"]
+    return f"{sessions['completed']} of {sessions['total']} sessions completed"
+
+
+def _short(path: Path) -> str:
+    """The path from here where it lies below, else whole."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+async def _first_pair(path: Path) -> str | None:
+    import json
+
+    with path.open(encoding="utf-8") as lines:
+        row = lines.readline()
+    return str(json.loads(row)["id"]) if row else None
+
+
+def _tell_estimate(found: Estimate) -> None:
+    from aaa.commands.opening import table
+
+    rows = [
+        line.model_dump()
+        | {"cost_usd": "unknown" if line.cost_usd is None else f"{line.cost_usd:.4f}"}
+        for line in found.lines
+    ]
+    columns = ("seat", "agent", "purpose", "calls", "prompt_tokens", "completion_tokens")
+    table(rows, *columns, "cost_usd")
+    cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
+    say(
+        f"{found.sessions} sessions, at most {found.calls} calls, at most {cost}; nothing was spent."
+    )
+    if found.unpriced:
+        say(f"No price is known for: {', '.join(found.unpriced)}")

@@ -1,0 +1,70 @@
+"""`aaa scenarios ls|validate|schema`: what can be run, and whether it can."""
+
+from pathlib import Path
+from typing import Any
+
+from aaa.catalogue import Catalogue, Script, open_catalogue
+from aaa.commands.opening import say, show, table
+from aaa.commands.rounds import is_file
+from aaa.errors import AAAError
+from aaa.scenario import AgentCard, Scenario
+from aaa.settings import Settings
+from aaa.types import Seed
+
+
+def prepared(
+    settings: Settings, scenario: str, overrides: dict[str, Any]
+) -> tuple[Catalogue, Script, tuple[Seed, ...]]:
+    """A SCENARIO argument (name or YAML file), checked whole; the catalogue that knows it."""
+    folder = (Path(scenario).resolve().parent,) if is_file(scenario) else ()
+    catalogue = open_catalogue(settings, *folder)
+    found, place = catalogue.scenario(
+        Path(scenario).stem if is_file(scenario) else scenario, overrides
+    )
+    script, seeds = catalogue.prepare(found, place)
+    return catalogue, script, seeds
+
+
+def ls(settings: Settings, as_json: bool) -> int:
+    """Every scenario that can be named, with what is wrong with those that cannot be played."""
+    catalogue = open_catalogue(settings)
+    rows: list[dict[str, Any]] = []
+    for name in catalogue.scenarios():
+        try:
+            scenario, _ = catalogue.scenario(name)
+            agents = sorted({a for held in scenario.seats.values() for a in held})
+            rows.append(
+                {
+                    "name": name,
+                    "protocol": scenario.protocol.id,
+                    "agents": ", ".join(agents),
+                    "description": " ".join(scenario.description.split()),
+                }
+            )
+        except AAAError as error:
+            rows.append({"name": name, "description": f"unusable: {error}"})
+    if as_json:
+        show({"items": rows})
+    else:
+        table(rows, "name", "protocol", "agents", "description")
+    return 0
+
+
+def validate(settings: Settings, scenarios: tuple[str, ...]) -> int:
+    """Check scenarios whole (cards, seats, seeds, judges); exit code 2 if any cannot be played."""
+    worst = 0
+    for name in scenarios or tuple(open_catalogue(settings).scenarios()):
+        try:
+            _, script, seeds = prepared(settings, name, {})
+        except AAAError as error:
+            say(f"{name}: {error}")
+            worst = max(worst, error.exit_code)
+        else:
+            say(f"{name}: fine, {len(seeds)} seeds, protocol {script.scenario.protocol.id}")
+    return worst
+
+
+def schema() -> int:
+    """The JSON Schemas of scenarios and agent cards."""
+    show({"scenario": Scenario.model_json_schema(), "agent": AgentCard.model_json_schema()})
+    return 0

@@ -1,0 +1,79 @@
+"""`aaa serve`: control plane and supervisor, until stopped."""
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+from collections.abc import Iterator
+
+from aaa.api.app import create_app
+from aaa.api.server import serve as serve_api
+from aaa.catalogue import open_catalogue
+from aaa.cluster.supervisor import supervise
+from aaa.commands.opening import say
+from aaa.errors import SetupError
+from aaa.settings import Settings
+from aaa.store.database import open_database
+
+
+async def serve(settings: Settings, host: str, port: int, *, api: bool, supervisor: bool) -> int:
+    """Serve until SIGINT or SIGTERM. Raises `SetupError` before anything listens."""
+    if not _is_loopback(host) and settings.token is None:
+        raise SetupError(
+            f"{host} can be reached from other machines: set AAA_TOKEN to a secret first, or listen "
+            "on 127.0.0.1"
+        )
+    async with open_database(settings) as database:
+        catalogue = open_catalogue(settings)
+        token = None if settings.token is None else settings.token.get_secret_value()
+        stop, ready = asyncio.Event(), asyncio.Event()
+        tasks: list[asyncio.Task[None]] = []
+        with stopping(stop):
+            if api:
+                app = create_app(settings, database, catalogue, token=token)
+                tasks.append(
+                    asyncio.create_task(serve_api(app, host, port, ready=ready, stop=stop))
+                )
+                tasks.append(asyncio.create_task(_announce(ready, host, port)))
+            if supervisor:
+                tasks.append(asyncio.create_task(supervise(settings, database, stop)))
+            try:
+                await asyncio.gather(*tasks)
+            finally:
+                stop.set()
+                await asyncio.gather(*tasks, return_exceptions=True)
+    return 0
+
+
+async def _announce(ready: asyncio.Event, host: str, port: int) -> None:
+    await ready.wait()
+    say(f"AAA listens on http://{host}:{port} (documents: /docs, readiness: /readyz)")
+
+
+@contextlib.contextmanager
+def stopping(stop: asyncio.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop`; a second one interrupts as usual."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def asked() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, asked)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,43 @@
+"""What can be known to fail before a round starts: missing keys, missing weights, unknown prices."""
+
+import os
+from collections.abc import Mapping
+
+from aaa.catalogue import Script
+from aaa.errors import AAAError, InputError, SetupError
+from aaa.models import price_of
+from aaa.models.weights import locate
+from aaa.settings import Settings
+
+
+def check_prices(script: Script) -> None:
+    """Refuse a budget in dollars over models of unknown price. Raises `InputError` naming them."""
+    if script.scenario.budget_usd is None:
+        return
+    unpriced = [name for name, card in script.cards.items() if price_of(card) is None]
+    if unpriced:
+        raise InputError(
+            f"scenario {script.scenario.name!r} has a budget of ${script.scenario.budget_usd:g}, but "
+            f"the price of {', '.join(map(repr, unpriced))} is unknown: set `price:` in the card, or "
+            "set budget_usd: null"
+        )
+
+
+def check_reach(
+    script: Script, settings: Settings, environ: Mapping[str, str] | None = None
+) -> None:
+    """Refuse agents whose key or weights are not on this machine. Raises `SetupError` for all of them."""
+    env = os.environ if environ is None else environ
+    problems = []
+    for name, card in script.cards.items():
+        if card.api_key_env and not env.get(card.api_key_env):
+            problems.append(
+                f"agent {name!r} needs a key: set {card.api_key_env}, or seat another agent"
+            )
+        if card.is_local:
+            try:
+                locate(card.model, settings.models)
+            except AAAError as error:
+                problems.append(f"agent {name!r}: {error}")
+    if problems:
+        raise SetupError("\n".join(problems))

@@ -36,7 +36,7 @@ _BY_NAME: Mapping[str, FailureKind] = {
     "LiteLLMUnknownProvider": "not_found",
     "APIResponseValidationError": "malformed",
     "JSONSchemaValidationError": "malformed",
-    "APIError": "server",
+    "APIError": "malformed",
     "BadRequestError": "invalid",
     "UnprocessableEntityError": "invalid",
 }
@@ -78,6 +78,15 @@ _FOREIGN = ("httpx", "openai", "aiohttp")
 """Packages whose errors carry the provider's real response; LiteLLM's carry made-up ones."""
 
 
+_NOISE = re.compile(
+    r"(?:\b(?:litellm\.)?[A-Z]\w*(?:Error|Timeout)\s*:\s*|\b\w+Exception - )"
+    r"|\s*\bssl:(?:<[^>]*>|default\b)"
+    r"|\s*Handle with `litellm[^`]*`\.?|\s*Traceback \(most recent call last\).*",
+    re.DOTALL,
+)
+"""LiteLLM's wrapping around what the provider said: class names, advice, its own traceback."""
+
+
 class Finding(NamedTuple):
     """What a chain of errors says."""
 
@@ -94,6 +103,11 @@ def read_failure(error: BaseException, now: datetime | None = None) -> Finding:
     retry_after_s = parse_retry_after(headers.get("retry-after"), now)
     kind = _kind(chain, status)
     return Finding(kind, status, retry_after_s)
+
+
+def told_by(error: BaseException) -> str:
+    """What the error says, without LiteLLM's wrapping. Not redacted."""
+    return _NOISE.sub("", str(error)).strip() or type(error).__name__
 
 
 def kind_of_status(status: int, text: str) -> FailureKind:
@@ -157,14 +171,16 @@ def _kind(chain: list[BaseException], status: int | None) -> FailureKind:
         return "unreachable"
     if any(name in _TIMEOUTS for name in names):
         return "timeout"
-    provider = _provider_status(chain)
-    if provider is not None and provider != 500:  # 500 is what LiteLLM writes when it knows none
-        return kind_of_status(provider, str(chain[0]))
+    claimed = _claimed_status(chain)
+    if claimed == 422:  # what LiteLLM writes for an error in a 200 that gives no code
+        return "server"
+    if claimed is not None and claimed != 500:  # 500: it knows none at all
+        return kind_of_status(claimed, str(chain[0]))
     return next((_BY_NAME[name] for name in names if name in _BY_NAME), "malformed")
 
 
-def _provider_status(chain: list[BaseException]) -> int | None:
-    """Status on an error of LiteLLM's provider code, which has no response to show."""
+def _claimed_status(chain: list[BaseException]) -> int | None:
+    """Status on an error of LiteLLM's provider code that has no response to show for it."""
     for error in reversed(chain):
         status = getattr(error, "status_code", None)
         if isinstance(status, int) and status >= 400 and ".llms." in type(error).__module__:

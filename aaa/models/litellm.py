@@ -14,7 +14,7 @@ from typing import Any
 from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
-from aaa.models.failures import read_failure
+from aaa.models.failures import read_failure, told_by
 from aaa.models.redact import brief
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
@@ -78,7 +78,7 @@ class LiteLLMModel:
             return ModelError("timeout", f"{self.card.model}: no answer within {limit_s:g} s")
         kind, status, retry_after_s = read_failure(error)
         told = f"HTTP {status}: " if status else ""
-        message = brief(f"{self.card.model}: {told}{error}", (key,))
+        message = brief(f"{self.card.model}: {told}{told_by(error)}", (key,))
         return ModelError(kind, message, retry_after_s=retry_after_s)
 
 
@@ -113,7 +113,7 @@ def read_reply(card: AgentCard, request: Request, answer: Any, cost_usd: float |
     choice = answer.choices[0]
     refusal = getattr(choice.message, "refusal", None)
     odds = _odds(request.shape, choice)
-    usage = getattr(answer, "usage", None)
+    usage = _usage(answer)
     finish: FinishReason = _FINISH.get(str(choice.finish_reason), "other")
     return Reply(
         text=choice.message.content or refusal or "",
@@ -176,9 +176,17 @@ def _odds(shape: JsonShape | ChoiceShape | None, choice: Any) -> ChoiceOdds | No
     return read_choices(shape.choices, listed or [(first.token, first.logprob)])
 
 
+def _usage(answer: Any) -> Any | None:
+    """Its token counts; `None` where the provider gives none, for which LiteLLM writes zeros."""
+    usage = getattr(answer, "usage", None)
+    return usage if getattr(usage, "prompt_tokens", 0) else None
+
+
 def _cost(litellm: Any, card: AgentCard, answer: Any) -> float | None:
     """US dollars: by the card, else as the provider billed it, else by LiteLLM's table."""
-    usage = getattr(answer, "usage", None)
+    usage = _usage(answer)
+    if card.price is not None and not card.price.cost_usd(1, 1):
+        return 0.0
     if usage is None:
         return None
     if card.price is not None:

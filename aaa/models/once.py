@@ -18,6 +18,10 @@ os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # else its import loads any
 os.environ.setdefault("LITELLM_LOG", "ERROR")
 
 
+_LATE = ("litellm.main", "openai.resources.chat", "litellm._service_logger", "litellm.router")
+"""What LiteLLM would import during its first call, for seconds, while our clock runs."""
+
+
 @cache
 def load() -> Any:
     """The `litellm` module, imported and made quiet."""
@@ -33,6 +37,8 @@ def load() -> Any:
     litellm.drop_params = True
     litellm.cache = None
     logging.getLogger("LiteLLM").setLevel(logging.CRITICAL)
+    for late in _LATE:
+        importlib.import_module(late)
     return litellm
 
 

@@ -200,14 +200,14 @@ def holds(checker: dict[str, Any], reference: str) -> bool:
     """Whether a reference passes its checker, by the plainest reading of each kind."""
     kind = checker["kind"]
     if kind == "number":
-        last = re.findall(r"-?\d+(?:\.\d+)?", reference)[-1]
-        return abs(float(last) - float(checker["value"])) <= checker["tolerance"]
+        last = float(re.findall(r"-?\d+(?:\.\d+)?", reference)[-1])
+        return abs(last - float(checker["value"])) <= float(checker["tolerance"])
     if kind == "exact":
         return plain(reference) == plain(checker["value"])
     if kind == "regex":
         return re.search(checker["pattern"], reference) is not None
     if kind == "choice":
-        return re.findall(r"\b[A-D]\b", reference)[-1] == str(checker["value"])
+        return [checker["value"]] == re.findall(r"\b[A-D]\b", reference)[-1:]
     if kind == "json_schema":
         jsonschema.Draft202012Validator.check_schema(checker["schema"])
         return bool(
@@ -230,11 +230,14 @@ def test_python_tests_fail_for_a_wrong_answer(seeds: dict[str, tuple[Seed, ...]]
                 exec(f"def {name}(*args): return 'wrong'\n{checker['tests']}", {})
 
 
+WRONG_ACTIONS: tuple[object, ...] = ({"tool": "rm", "args": {}}, {}, [], "text")
+
+
 def test_json_schemas_refuse_another_action(seeds: dict[str, tuple[Seed, ...]]) -> None:
     for seed, checker, _ in checked(seeds):
         if checker["kind"] == "json_schema":
             valid = jsonschema.Draft202012Validator(checker["schema"]).is_valid
-            for wrong in ({"tool": "rm", "args": {}}, {}, [], "text"):
+            for wrong in WRONG_ACTIONS:
                 assert not valid(wrong), (seed.id, wrong)
 
 

@@ -1,0 +1,296 @@
+"""Cards and scenarios as users write them: each mistake is answered with file, key and what is right."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aaa.catalogue import Catalogue
+from aaa.errors import InputError, NotFound
+from aaa.scenario import (
+    AgentCard,
+    Scenario,
+    Seeds,
+    override,
+    parse,
+    parse_setting,
+    read_yaml,
+)
+from aaa.types import Value
+
+CARD = "name: {name}\nmodel: local/{name}\nfamily: {family}\n"
+SCENARIO = """\
+name: mine
+protocol: {id: co_teaching, options: {rounds: 2}}
+seats: {student: [pupil], teacher: [master], judge: [master]}
+seeds: {inline: [{prompt: Explain rain.}]}
+"""
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    """A folder of two cards and one scenario, `mine`."""
+    (tmp_path / "pupil.yaml").write_text(CARD.format(name="pupil", family="small"))
+    (tmp_path / "master.yaml").write_text(CARD.format(name="master", family="big"))
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "mine.yaml").write_text(SCENARIO)
+    return Catalogue((tmp_path,), (tmp_path / "scenarios",))
+
+
+def read(tmp_path: Path, text: str, kind: type[Value] = Scenario) -> Value:
+    path = tmp_path / "it.yaml"
+    path.write_text(text, "utf-8")
+    return parse(kind, read_yaml(path), str(path))
+
+
+def refusal(tmp_path: Path, text: str, kind: type[Value] = Scenario) -> str:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, text, kind)
+    assert str(caught.value).startswith(str(tmp_path / "it.yaml"))
+    return str(caught.value)
+
+
+def test_a_scenario_is_read_with_its_defaults(tmp_path: Path) -> None:
+    scenario = read(tmp_path, SCENARIO)
+    assert isinstance(scenario, Scenario)
+    assert scenario.seats["student"] == ("pupil",)
+    assert scenario.protocol.options == {"rounds": 2}
+    assert (scenario.judging.play, scenario.judging.orders) == ("pairwise", "both")
+    assert scenario.budget_usd is None
+
+
+def test_a_card_is_read_with_its_defaults(tmp_path: Path) -> None:
+    card = read(tmp_path, CARD.format(name="pupil", family="small"), AgentCard)
+    assert isinstance(card, AgentCard)
+    assert card.is_local
+    assert (card.generation, card.limits.attempts, card.price) == (0, 5, None)
+
+
+BAD_SCENARIOS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "unknown key": ("name: mine", "name: mine\nbudget: 3", ("unknown key 'budget'", "budget_usd")),
+    "unknown key inside": (
+        "inline: [",
+        "fiel: x, inline: [",
+        ("unknown key 'seeds.fiel'", "file, inline"),
+    ),
+    "unknown key in a list": (
+        "{prompt: Explain rain.}",
+        "{prompt: Explain rain., anwser: x}",
+        ("unknown key 'seeds.inline.0.anwser'",),
+    ),
+    "missing key": ("name: mine\n", "", ("key 'name' is missing",)),
+    "wrong type": ("[pupil]", "pupil", ("key 'seats.student'", "got 'pupil'")),
+    "bad number": ("name: mine", "name: mine\nconcurrency: many", ("'concurrency'", "'many'")),
+    "too small": ("name: mine", "name: mine\nbudget_usd: -1", ("'budget_usd'", "-1")),
+    "bad name": ("name: mine", "name: ../mine", ("key 'name'", "'../mine'")),
+    "empty seat": ("[pupil]", "[]", ("seat 'student' is held by nobody",)),
+    "agent twice": ("[pupil]", "[pupil, pupil]", ("seat 'student' names an agent twice",)),
+    "no seeds": (
+        "inline: [{prompt: Explain rain.}]",
+        "limit: 3",
+        ("exactly one of `file` and `inline`",),
+    ),
+    "two sources": ("inline: [", "file: x.csv, inline: [", ("exactly one of",)),
+    "one order": ("name: mine", "name: mine\njudging: {orders: ab}", ("'judging.orders'", "both")),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_SCENARIOS)
+def test_a_wrong_scenario_is_refused_by_file_key_and_choices(tmp_path: Path, kind: str) -> None:
+    right, wrong, says = BAD_SCENARIOS[kind]
+    assert right in SCENARIO
+    told = refusal(tmp_path, SCENARIO.replace(right, wrong, 1))
+    for words in says:
+        assert words in told
+    assert len(told.splitlines()) == 1
+
+
+BAD_CARDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "a key in it": ("api_key: abc", ("unknown key 'api_key'", "api_key_env")),
+    "key name is no name": ("api_key_env: my key", ("'api_key_env'", "'my key'")),
+    "base is no URL": ("api_base: ftp://x", ("'api_base'",)),
+    "unknown limit": ("limits: {rps: 3}", ("unknown key 'limits.rps'", "concurrency, rpm, tpm")),
+    "unknown knob": ("sampling: {top_k: 3}", ("unknown key 'sampling.top_k'", "temperature")),
+    "half a price": ("price: {input_usd_per_mtok: 1}", ("'price.output_usd_per_mtok' is missing",)),
+    "unknown in price": (
+        "price: {input_usd_per_mtok: 1, output_usd_per_mtok: 1, usd: 3}",
+        ("unknown key 'price.usd'", "output_usd_per_mtok"),
+    ),
+    "no tokens": ("sampling: {max_tokens: 0}", ("'sampling.max_tokens'", "got 0")),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CARDS)
+def test_a_wrong_card_is_refused_by_file_key_and_choices(tmp_path: Path, kind: str) -> None:
+    line, says = BAD_CARDS[kind]
+    told = refusal(tmp_path, CARD.format(name="pupil", family="small") + line, AgentCard)
+    for words in says:
+        assert words in told
+
+
+def test_several_mistakes_are_told_at_once_each_with_the_file(tmp_path: Path) -> None:
+    told = refusal(tmp_path, "name: x\nseats: 3\nsedes: 4\n").splitlines()
+    assert len(told) == 3
+    assert all(line.startswith(str(tmp_path / "it.yaml")) for line in told)
+
+
+BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+BAD_YAML = {
+    "duplicate key": ("name: a\nfamily: b\nname: c\n", "line 3: key 'name' stands twice"),
+    "duplicate inside": ("limits:\n  rpm: 1\n  rpm: 2\n", "line 3: key 'rpm' stands twice"),
+    "alias bomb": (BOMB, "line 2: aliases (*name) are not taken"),
+    "merge key": ("a: &a {x: 1}\nb:\n  <<: *a\n", "aliases (*name) are not taken"),
+    "python object": (
+        "a: !!python/object/apply:os.getcwd []\n",
+        "could not determine a constructor",
+    ),
+    "broken": ("a: [1, 2\n", "not readable as YAML"),
+    "deep": ("[" * 5000, "not readable as YAML"),
+    "no mapping": ("- a\n- b\n", "expected keys and values, got list"),
+    "empty": ("", "expected keys and values, got NoneType"),
+    "two documents": ("a: 1\n---\nb: 2\n", "not readable as YAML"),
+    "huge": ("#" * 1_000_001, "larger than 1000000 bytes"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_YAML)
+def test_yaml_that_cannot_be_trusted_is_refused_by_file(tmp_path: Path, kind: str) -> None:
+    text, says = BAD_YAML[kind]
+    told = refusal(tmp_path, text)
+    assert says in told
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda p: p.write_bytes(b"\xff\xfe"), lambda p: None])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "it.yaml")
+    with pytest.raises(InputError, match=r"it\.yaml: cannot be read"):
+        read_yaml(tmp_path / "it.yaml")
+
+
+def test_an_override_replaces_just_its_key() -> None:
+    data = {"protocol": {"id": "p", "options": {"rounds": 1}}}
+    changed = override(data, {"protocol.options.rounds": 3, "judging.play": "logprob"})
+    assert changed == {
+        "protocol": {"id": "p", "options": {"rounds": 3}},
+        "judging": {"play": "logprob"},
+    }
+    assert data["protocol"] == {"id": "p", "options": {"rounds": 1}}
+
+
+def test_an_override_below_a_value_is_refused() -> None:
+    with pytest.raises(InputError, match=r"'name\.first': 'name' has no keys below it"):
+        override({"name": "x"}, {"name.first": "y"})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("seats.student=[a, b]", ("seats.student", ["a", "b"])),
+        ("judging={play: pairwise}", ("judging", {"play": "pairwise"})),
+        ("budget_usd=2.5", ("budget_usd", 2.5)),
+        ("seeds.limit=null", ("seeds.limit", None)),
+        ("description=a=b", ("description", "a=b")),
+        ("description=", ("description", None)),
+        (" name =x", ("name", "x")),
+    ],
+)
+def test_a_setting_is_a_key_and_a_yaml_value(text: str, value: tuple[str, Any]) -> None:
+    assert parse_setting(text) == value
+
+
+@pytest.mark.parametrize("text", ["rounds", "=3", "", "a=[1", "a=*b", "a={x: 1, x: 2}"])
+def test_a_setting_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"expected key=value|not readable as a YAML value"):
+        parse_setting(text)
+
+
+def test_an_overridden_scenario_is_checked_like_a_written_one(catalogue: Catalogue) -> None:
+    scenario, _ = catalogue.scenario("mine", {"protocol.options.rounds": 3})
+    assert scenario.protocol.options == {"rounds": 3}
+    with pytest.raises(InputError, match=r"mine\.yaml: unknown key 'seeds\.lim'; valid here: file"):
+        catalogue.scenario("mine", {"seeds.lim": 3})
+
+
+def test_an_unknown_name_lists_the_known_ones(catalogue: Catalogue) -> None:
+    with pytest.raises(NotFound, match="no scenario 'yours'; there are: mine"):
+        catalogue.scenario("yours")
+    with pytest.raises(NotFound, match="no agent 'x'; there are: master, pupil"):
+        catalogue.card("x")
+
+
+@pytest.mark.parametrize("name", ["../pupil", "scenarios/mine", "/etc/passwd", "", "Pupil"])
+def test_a_name_cannot_leave_its_folder(catalogue: Catalogue, name: str) -> None:
+    with pytest.raises(NotFound):
+        catalogue.card(name)
+
+
+def test_a_name_that_is_not_the_files_is_refused(catalogue: Catalogue, tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text(CARD.format(name="pupil", family="small"))
+    (tmp_path / "scenarios" / "other.yaml").write_text(SCENARIO)
+    with pytest.raises(InputError, match="'name' is 'pupil' but the file is called 'other'"):
+        catalogue.card("other")
+    with pytest.raises(InputError, match="'name' is 'mine' but the file is called 'other'"):
+        catalogue.scenario("other")
+
+
+def test_the_users_folder_comes_before_the_shipped_one(tmp_path: Path) -> None:
+    for folder, family in (("user", "theirs"), ("shipped", "ours")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.yaml").write_text(CARD.format(name="a", family=family))
+    catalogue = Catalogue((tmp_path / "user", tmp_path / "shipped"), ())
+    assert catalogue.card("a").family == "theirs"
+    assert catalogue.agents() == ["a"]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown protocol": (
+        {"protocol": {"id": "duel"}},
+        "no protocol 'duel'; there are: co_teaching",
+    ),
+    "unknown option": ({"protocol.options.turns": 2}, "option 'turns'.*its options: rounds"),
+    "bad option": ({"protocol.options.rounds": 99}, "option 'rounds'.*got 99"),
+    "unknown judging": ({"judging": {"play": "coin"}}, "no judge 'coin'; there are:"),
+    "judging option": ({"judging.options": {"x": 1}}, "judging play 'pairwise': option 'x'"),
+    "nobody sits": ({"seats": {"student": ["pupil"], "judge": ["master"]}}, "seat 'teacher'"),
+    "unknown seat": ({"seats.parent": ["pupil"]}, "has no seat 'parent'; its seats: student"),
+    "unknown agent": ({"seats.teacher": ["x"]}, "no agent 'x'; there are: master, pupil"),
+    "related judge": ({"seats.judge": ["pupil"]}, "nobody may judge 'pupil'"),
+    "no seeds file": ({"seeds": {"file": "x.jsonl"}}, "x.jsonl: cannot be read"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_played_is_refused_before_a_round(catalogue: Catalogue, kind: str) -> None:
+    overrides, says = REFUSED[kind]
+    scenario, folder = catalogue.scenario("mine", overrides)
+    with pytest.raises(InputError, match=says):
+        catalogue.prepare(scenario, folder)
+
+
+def test_a_related_judge_may_be_allowed_in_so_many_words(catalogue: Catalogue) -> None:
+    overrides = {"seats.judge": ["pupil"], "judging.exclude_family": False}
+    script, seeds = catalogue.prepare(*catalogue.scenario("mine", overrides))
+    assert not script.cast.judging.exclude_family
+    assert len(seeds) == 1
+
+
+def test_a_student_is_not_judged_by_its_ancestor(catalogue: Catalogue, tmp_path: Path) -> None:
+    for name, parent in (("middle", "master"), ("grown", "middle")):
+        text = CARD.format(name=name, family=name) + f"parent: {parent}\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    with pytest.raises(InputError, match="nobody may judge 'grown'"):
+        catalogue.prepare(*catalogue.scenario("mine", {"seats.student": ["grown"]}))
+
+
+def test_a_circle_of_parents_ends(catalogue: Catalogue, tmp_path: Path) -> None:
+    for name, parent in (("egg", "hen"), ("hen", "egg")):
+        text = CARD.format(name=name, family=name) + f"parent: {parent}\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    script, _ = catalogue.prepare(*catalogue.scenario("mine", {"seats.student": ["egg"]}))
+    assert script.cast["student"][0].lineage == ("hen", "egg")
+
+
+def test_seeds_need_one_source() -> None:
+    with pytest.raises(ValueError, match="exactly one of"):
+        Seeds()

@@ -255,6 +255,7 @@ async def test_concurrency_beyond_its_limit_is_429_until_one_leaves() -> None:
         await until(lambda: provider.stats()["in_flight"] == 2)
         refused = await ask(provider, "c")
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert [record.in_flight for record in provider.log()] == [1, 2, 3]
         for task in hanging:
             task.cancel()
         await until(lambda: provider.stats()["in_flight"] == 0)

@@ -400,6 +400,13 @@ def test_a_position_bias_flips_its_share_of_verdicts() -> None:
     assert all(compared(a, b, bias=always) == "F" for a, b in PAIRS[:20])
 
 
+def test_a_position_bias_decides_both_orders_of_a_pair_or_neither() -> None:
+    bias = parse_bias("position=0.3")
+    for one, two in PAIRS[:50]:
+        ab, ba = lead(one, two, bias=bias), lead(two, one, bias=bias)
+        assert ab == ba == pytest.approx(4) or ab == pytest.approx(-ba)
+
+
 def test_a_length_bias_prefers_the_longer() -> None:
     bias = parse_bias("length=1")
     assert compared("short", "long " * 50, bias=bias) == "K"

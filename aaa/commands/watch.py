@@ -32,14 +32,18 @@ async def watch(
 ) -> int:
     """Show a round (`None`: the newest) until it ends; the exit code.
 
-    `tui` asks for the dashboard; a dumb terminal gets lines all the same. Raises `NotFound` where
-    there is no round, and what `Client.events` raises.
+    `tui` asks for the dashboard; a dumb terminal gets lines all the same. `stop_at_pause` is for a
+    caller who plays the round as well: nobody else would make it go on. Raises `NotFound` where there
+    is no round, and what `Client.events` raises.
     """
     chosen = round_id or await newest(client)
     console = Console()
     try:
         if tui and not as_json and not console.is_dumb_terminal:
-            round = await live.watch(client, chosen, stop_at_pause=stop_at_pause, console=console)
+            hint = "Ctrl-C stops; what is recorded stays" if stop_at_pause else None
+            round = await live.watch(
+                client, chosen, stop_at_pause=stop_at_pause, hint=hint, console=console
+            )
         else:
             round = await _print(client, chosen, as_json, stop_at_pause)
     except asyncio.CancelledError:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aaa.dashboard.rates import NOTHING, Window
-from aaa.dashboard.theatre import Stage
+from aaa.dashboard.theatre import Ruling, Stage
 
 OUTCOMES = ("win", "tie", "flip", "error", "abstain")
 TERMINAL = ("completed", "failed", "cancelled")
+SEATS = ("student", "teacher", "judge")
+"""The seats that most protocols have, in the order in which they speak."""
 
 
 class Happening(Protocol):
@@ -83,6 +85,15 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A verdict of any session, for the list of the latest."""
+
+    at: float
+    seed: str
+    ruling: Ruling
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """A round as seen by a watcher. Times are epoch seconds."""
 
@@ -125,9 +136,13 @@ class State:
     """Session id -> what it does, oldest first."""
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     """Kind of failure -> how often and the last one, latest last."""
+    latest: tuple[Told, ...] = ()
+    """The latest verdicts, newest last."""
     stage: Stage | None = None
     connection: str = ""
     """What is wrong with the event stream; `""`: nothing."""
+    hint: str = "Ctrl-C leaves; the round goes on without you"
+    """What the last row says while nothing is wrong."""
 
     @property
     def done(self) -> int:

@@ -89,7 +89,7 @@ def _turn(data: Mapping[str, Any], kind: str) -> str | None:
 
 
 def _verdict(data: Mapping[str, Any], kind: str) -> str:
-    ruling = theatre.ruled(theatre.Stage("", "", None, 0.0), data).rulings[0]
+    ruling = theatre.read_ruling(data, after=0)
     pair = _after(" -> pair ", ruling.pair)
     words = verdict_words(ruling).removeprefix("verdict: ")
     return f"verdict {text(data, 'session')} {ruling.edge}: {words}{pair}"

@@ -1,4 +1,4 @@
-"""Watching a round in a terminal: events -> `reduce` -> `render`, at most eight times a second.
+"""Watching a round in a terminal: events -> `reduce` -> `render`, at most five times a second.
 
 While it runs, the screen is the terminal's alternate one (a resize leaves no debris); at the end the
 last picture is printed where the shell goes on. The theatre's whole texts come over REST, beside the
@@ -23,7 +23,7 @@ from aaa.dashboard.render import render
 from aaa.dashboard.state import opening, reduce, told
 from aaa.errors import AAAError
 
-FRAME_S = 0.125
+FRAME_S = 0.2
 """Shortest time between two pictures."""
 IDLE_S = 1.0
 """Longest time between two pictures, so that clocks go on."""
@@ -41,9 +41,12 @@ async def watch(
     round_id: str,
     *,
     stop_at_pause: bool = False,
+    hint: str | None = None,
     console: Console | None = None,
 ) -> Round:
     """Show a round until it ends (or stands still, with `stop_at_pause`); the round as it then is.
+
+    `hint` is what the last row says; by default, how to leave.
 
     Ctrl-C (`KeyboardInterrupt`, or the cancellation that asyncio makes of it) restores the terminal,
     leaves the last picture and passes through: the round goes on. Raises what `Client.events` raises.
@@ -52,7 +55,7 @@ async def watch(
     news = _News()
     following = follow(client, round, on_drop=news.dropped, stop_at_pause=stop_at_pause)
     async with aclosing(following) as events:
-        await show(round, events, client.session, console=console, news=news)
+        await show(round, events, client.session, hint=hint, console=console, news=news)
     return await client.round(round_id)
 
 
@@ -61,13 +64,15 @@ async def show(
     events: AsyncIterable[Event],
     transcript: Transcript,
     *,
+    hint: str | None = None,
     console: Console | None = None,
     clock: Callable[[], float] = time.time,
     news: "_News | None" = None,
 ) -> State:
     """Draw what `events` make of `round` until they end; the last state."""
     console = console or Console()
-    seen = _Seen(opening(round), news or _News(), clock)
+    state = opening(round)
+    seen = _Seen(replace(state, hint=hint or state.hint), news or _News(), clock)
     picture = Live(
         console=console, screen=console.is_terminal, auto_refresh=False, vertical_overflow="crop",
         redirect_stdout=False, redirect_stderr=False, transient=True,

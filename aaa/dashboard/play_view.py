@@ -5,6 +5,7 @@ answer that was revised fades, the words that a revision added stand out, verdic
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aaa.dashboard.clean import one_line
 from aaa.dashboard.ink import (
@@ -12,6 +13,7 @@ from aaa.dashboard.ink import (
     amount,
     body,
     clock,
+    ends,
     fitted,
     line,
     revised,
@@ -111,27 +113,27 @@ def _speech(stage: Stage, speech: Speech, room: int, gutter: int) -> Block:
         line("   ", (fitted(speech.agent, gutter - 4), "dim")),
         line("   ", (" · ".join(facts), "dim")),
     )  # fmt: skip
-    return Block(left, tuple(_words(stage, speech, style, room)), short=2)
+    return Block(left, _words(stage, speech, style, room), short=2)
 
 
-def _words(stage: Stage, speech: Speech, style: str, room: int) -> list[Line]:
-    if speech.failure:
-        return [line((f"✗ {one_line(speech.failure.replace('_', ' '))}", "red"))]
+def _words(stage: Stage, speech: Speech, style: str, room: int) -> tuple[Line, ...]:
     before = _answer_before(stage, speech)
-    text = body(speech.text, style) if before is None else revised(before.text, speech.text)
+    return _drawn(speech, before.text if before else None, style, room)
+
+
+@lru_cache(maxsize=256)
+def _drawn(speech: Speech, before: str | None, style: str, room: int) -> tuple[Line, ...]:
+    """What was said, in rows; what is new since the answer `before` stands out."""
+    if speech.failure:
+        return (line((f"✗ {one_line(speech.failure.replace('_', ' '))}", "red")),)
+    text = body(speech.text, style) if before is None else revised(before, speech.text)
     if not text.plain:
         text = body("(nothing)", "dim")
     rows = wrapped(text, room)
     if speech.is_cut:
-        rows.append(
-            line(
-                (
-                    f"… {amount(speech.characters - len(speech.text))} characters more",
-                    "dim",
-                )
-            )
-        )
-    return rows
+        more = amount(speech.characters - len(speech.text))
+        rows.append(line((f"… {more} characters more", "dim")))
+    return tuple(rows)
 
 
 def _answer_before(stage: Stage, speech: Speech) -> Speech | None:
@@ -203,6 +205,19 @@ def verdict_words(ruling: Ruling, stage: Stage | None = None) -> str:
     return f"verdict: {why}" + (f" · {one_line(ruling.reason)}" if ruling.reason else "")
 
 
+def latest_rows(state: State, width: int, height: int, now: float) -> list[Line]:
+    """The latest verdicts of all sessions, newest first."""
+    rows = []
+    for told in reversed(state.latest[-height:] if height > 0 else ()):
+        words = verdict_words(told.ruling).removeprefix("verdict: ")
+        style = OUTCOME_STYLES.get(told.ruling.outcome, "red")
+        left = line(" ", fitted(told.seed, max(10, width // 5)), " ", (words, style))
+        rows.append(
+            ends(left, line((f" {clock((state.ended_at or now) - told.at)} ago ", "dim")), width)
+        )
+    return rows
+
+
 def _side_name(ruling: Ruling, stage: Stage | None, side: str) -> str:
     """In a word: `revision` or `draft` where an answer meets its revision, else the agent."""
     if ruling.edge == "revision":
@@ -248,12 +263,15 @@ def _fit(blocks: list[Block], gutter: int, width: int, height: int) -> list[Line
         chosen.append((block, least))
         room -= least
     heights = [least for _, least in chosen]
-    room = max(room, 0)
-    for place, (block, _) in enumerate(chosen):
-        full = max(len(block.said), min(len(block.left), 2 if len(block.said) > 1 else 1))
-        extra = min(room, max(0, full - heights[place]))
-        heights[place] += extra
-        room -= extra
+    for most in (
+        max(3, height // 5),
+        height,
+    ):  # a fair share for each first, then the newest in full
+        for place, (block, _) in enumerate(chosen):
+            full = max(len(block.said), min(len(block.left), 2 if len(block.said) > 1 else 1))
+            extra = min(max(room, 0), max(0, min(full, most) - heights[place]))
+            heights[place] += extra
+            room -= extra
     over = sum(heights) + len(prompt_rows) - height
     if over > 0 and heights:
         heights[-1] = max(0, heights[-1] - over)

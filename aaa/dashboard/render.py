@@ -13,7 +13,7 @@ from aaa.dashboard.clean import one_line
 from aaa.dashboard.ink import Line, clock, ends, line, to_width
 from aaa.dashboard.known import State
 from aaa.dashboard.panels import failures, header, rule, seats, under_way_rows
-from aaa.dashboard.play_view import stage_rows
+from aaa.dashboard.play_view import latest_rows, stage_rows
 
 WIDE = 120
 """Columns from which the theatre stands beside the rest."""
@@ -70,15 +70,16 @@ def _beside(state: State, width: int, height: int, now: float) -> list[Line]:
     """Two columns: the machinery at the left, the theatre at the right."""
     left_width = min(86, width * 2 // 5)
     right_width = width - left_width - 3
-    lanes = seats(state, left_width, max(2, height // 3), now)
-    troubles = failures(state, left_width, max(1, height // 8), now)
-    tail = (
-        [to_width(line(), left_width), rule("failures", left_width), *troubles] if troubles else []
-    )
-    room = max(1, height - len(lanes) - len(tail) - 2)
     blank = to_width(line(), left_width)
-    left = [*lanes, blank, _under_way_rule(state, left_width)]
-    left += under_way_rows(state, left_width, room, now)
+    lanes = seats(state, left_width, max(2, height // 3), now)
+    under = under_way_rows(state, left_width, max(2, height // 4), now)
+    troubles = failures(state, left_width, max(1, height // 8), now)
+    tail = [blank, rule("failures", left_width), *troubles] if troubles else []
+    left = [*lanes, blank, _under_way_rule(state, left_width), *under]
+    room = height - len(left) - len(tail) - 2
+    if room > 0 and state.latest:
+        left += [blank, rule("verdicts", left_width, "newest first")]
+        left += latest_rows(state, left_width, room, now)
     left += tail
     left += [blank] * (height - len(left))
     right = [_stage_rule(state, right_width, now), *stage_rows(state, right_width, height - 1, now)]
@@ -109,7 +110,7 @@ def _footer(state: State, width: int) -> Line:
         return to_width(line((share, "yellow")), width)
     if state.is_over:
         return to_width(line((f" event {state.last_id:,}, the last", "dim")), width)
-    hint = line((" Ctrl-C leaves; the round goes on without you", "dim"))
+    hint = line((f" {one_line(state.hint)}", "dim"))
     return ends(hint, line((f"event {state.last_id:,} ", "dim")), width)
 
 

@@ -11,11 +11,13 @@ from typing import Any
 from aaa.dashboard import theatre
 from aaa.dashboard.known import (
     OUTCOMES,
+    SEATS,
     TERMINAL,
     Happening,
     Lane,
     Running,
     State,
+    Told,
     Trouble,
     Waiting,
 )
@@ -24,7 +26,7 @@ from aaa.dashboard.theatre import Stage
 
 MOST_RUNNING = 2048
 """Running sessions kept; more than any sensible concurrency."""
-MOST_CALLS, MOST_LANES, MOST_TROUBLES, MOST_FINISHES = 64, 64, 24, 64
+MOST_CALLS, MOST_LANES, MOST_TROUBLES, MOST_FINISHES, MOST_LATEST = 64, 64, 24, 64, 60
 LINGER_S = 6.0
 """How long a finished session stays on stage, so that its verdict can be read."""
 STALE_S = 90.0
@@ -37,7 +39,7 @@ def opening(round: Mapping[str, Any]) -> State:
     last = count(round, "last_event")
     lanes = [
         (str(seat), str(agent))
-        for seat, agents in mapping(round, "seats").items()
+        for seat, agents in sorted(mapping(round, "seats").items(), key=_seat_order)
         for agent in (agents if isinstance(agents, list) else [])
     ]
     return State(
@@ -51,6 +53,10 @@ def opening(round: Mapping[str, Any]) -> State:
         last_at=moment(round, "created_at") or 0.0,
         lanes=dict.fromkeys(lanes[:MOST_LANES], Lane()),
     )
+
+
+def _seat_order(seat: tuple[str, Any]) -> int:
+    return SEATS.index(seat[0]) if seat[0] in SEATS else len(SEATS)
 
 
 def reduce(state: State, event: Happening) -> State:
@@ -225,8 +231,11 @@ def _turn(state: State, at: float, data: Mapping[str, Any]) -> State:
 
 def _verdict(state: State, at: float, data: Mapping[str, Any]) -> State:
     outcome = text(data, "outcome")
+    running = state.running.get(text(data, "session"))
+    told = Told(at, running.seed if running else "", theatre.read_ruling(data, after=0))
     return replace(
         state,
+        latest=(*state.latest, told)[-MOST_LATEST:],
         outcomes=_plus(state.outcomes, outcome if outcome in OUTCOMES else "error"),
         pairs=state.pairs + bool(data.get("pair")),
     )

@@ -108,7 +108,7 @@ def spoke(stage: Stage, data: Mapping[str, Any]) -> Stage:
 def ruled(stage: Stage, data: Mapping[str, Any]) -> Stage:
     """A `verdict` event, or a verdict of the transcript."""
     known = {ruling.index: ruling for ruling in stage.rulings}
-    ruling = _ruling(data, after=max((s.index + 1 for s in stage.speeches), default=0))
+    ruling = read_ruling(data, after=max((s.index + 1 for s in stage.speeches), default=0))
     known[ruling.index] = ruling
     kept = tuple(known[index] for index in sorted(known))[-MOST_RULINGS:]
     return replace(stage, rulings=kept)
@@ -159,7 +159,8 @@ def _speech(data: Mapping[str, Any]) -> Speech:
     )
 
 
-def _ruling(data: Mapping[str, Any], after: int) -> Ruling:
+def read_ruling(data: Mapping[str, Any], after: int) -> Ruling:
+    """A verdict; `after` counts where it does not say how many turns came before it."""
     known_after = number(data, "after")
     return Ruling(
         index=count(data, "index"),

@@ -99,6 +99,12 @@ def test_waits_retries_and_reasons_are_told() -> None:
     assert "catching up: event 4 of 5,000" in printed(behind, 80, 24)
 
 
+def test_a_wide_screen_lists_the_latest_verdicts() -> None:
+    text = printed(at(118), 200, 60)
+    assert re.search(r"seed-2 +smollm2-360m wins \(margin 1\.9, both orders\) +0:0\d ago", text)
+    assert text.index("smollm2-360m wins (margin 1.9") < text.index("tie (margin 3.6)")
+
+
 def coloured(state: State, **options: Any) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, color_system="standard", width=80, **options)

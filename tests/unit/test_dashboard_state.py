@@ -11,7 +11,15 @@ from aaa.dashboard.known import State
 from aaa.dashboard.panels import remaining_s
 from aaa.dashboard.rates import KEPT_S, Window
 from aaa.dashboard.render import rows
-from aaa.dashboard.state import LINGER_S, MOST_RUNNING, MOST_TROUBLES, opening, reduce, told
+from aaa.dashboard.state import (
+    LINGER_S,
+    MOST_LATEST,
+    MOST_RUNNING,
+    MOST_TROUBLES,
+    opening,
+    reduce,
+    told,
+)
 from tests.helpers.classroom import START, events, iso, round_json, session_json
 
 ROUND = events(8)
@@ -195,6 +203,21 @@ def test_nothing_grows_without_bound() -> None:
     assert len(state.running) == MOST_RUNNING
     assert len(state.troubles) <= MOST_TROUBLES + 1
     assert state.done == 0
+
+
+def test_seats_stand_in_speaking_order() -> None:
+    seats = {"judge": ["j"], "arguer": ["x"], "teacher": ["t"], "student": ["s1", "s2"]}
+    state = opening(round_json() | {"seats": seats})
+    assert [agent for _, agent in state.lanes] == ["s1", "s2", "t", "j", "x"]
+
+
+def test_the_latest_verdicts_are_kept() -> None:
+    said = [
+        ("verdict", {"session": 7, "index": n, "outcome": "tie"}) for n in range(MOST_LATEST + 5)
+    ]
+    latest = after(say(("session.started", {"session": 7, "seed": "s"}), *said)).latest
+    assert [told.ruling.index for told in latest] == list(range(5, MOST_LATEST + 5))
+    assert {told.seed for told in latest} == {"s"}
 
 
 def test_rates_come_from_the_events_own_clock() -> None:

@@ -1,0 +1,297 @@
+"""The LiteLLM adapter against a stub that misbehaves: every failure's kind, and one request each.
+
+The Anthropic id goes through LiteLLM's own HTTP client, the OpenAI one through OpenAI's.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+from aaa.errors import FailureKind, ModelError
+from aaa.models import Model, Request, open_model, price_of
+from aaa.models.once import load
+from aaa.scenario import AgentCard, Limits, Price
+from aaa.settings import Settings
+from aaa.types import ChoiceShape, JsonShape, Message, Sampling
+
+KEY = "sk-canary-0123456789abcdef"
+COMPLETION: dict[str, Any] = {
+    "id": "cmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "as-served",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "hello"},
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32},
+}
+Delivery = Literal["whole", "drop", "hang", "drip", "short"]
+OPENAI, ANTHROPIC = "openai/some-model", "anthropic/claude-sonnet-4-5"
+
+
+@dataclass
+class Stub:
+    """One HTTP server with one thing to say."""
+
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    delivery: Delivery = "whole"
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    base: str = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        raw = await reader.readexactly(int(fields["content-length"]))
+        self.requests.append(json.loads(raw))
+        self.keys.append(fields.get("authorization", fields.get("x-api-key", "")))
+        if self.delivery == "drop":
+            return False
+        if self.delivery == "hang":
+            await asyncio.sleep(30)
+        body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        promised = len(body) + (9 if self.delivery == "short" else 0)
+        lines = {"content-type": "application/json", "content-length": promised, **self.headers}
+        told = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        writer.write(f"HTTP/1.1 {self.status} X\r\n{told}\r\n".encode())
+        for n in range(0, len(body), 1 if self.delivery == "drip" else 1 << 16):
+            writer.write(body[n : n + 1] if self.delivery == "drip" else body)
+            await writer.drain()
+            if self.delivery == "drip":
+                await asyncio.sleep(0.1)
+        return self.delivery == "whole"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loaded() -> None:
+    """LiteLLM's import takes seconds; none of the clocks below should pay for it."""
+    load()
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[Stub]:
+    stub = Stub()
+    server = await asyncio.start_server(stub.serve, "127.0.0.1", 0)
+    stub.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield stub
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AAA_CANARY_KEY", KEY)
+
+
+def model_at(base: str, model: str = OPENAI, timeout_s: float = 20, **more: Any) -> Model:
+    card = AgentCard(
+        name="x",
+        model=model,
+        api_base=f"{base}/v1" if model == OPENAI else base,
+        api_key_env="AAA_CANARY_KEY",
+        family="f",
+        limits=Limits(timeout_s=timeout_s),
+    )
+    return open_model(card.model_copy(update=more), Settings())
+
+
+def request(shape: ChoiceShape | JsonShape | None = None) -> Request:
+    return Request(
+        messages=(Message(role="user", content="hi"),),
+        sampling=Sampling(temperature=0.5, max_tokens=9),
+        shape=shape,
+        seed=5,
+    )
+
+
+async def failure(model: Model) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        await model.complete(request())
+    await model.close()
+    assert caught.value.__cause__ is None
+    assert "canary" not in str(caught.value)
+    assert len(str(caught.value)) <= 300
+    return caught.value
+
+
+ERRORS: list[tuple[int, str, FailureKind]] = [
+    (400, "bad parameter", "invalid"),
+    (400, "This model's maximum context length is 10 tokens", "context_overflow"),
+    (400, "flagged by our content management policy", "content_filter"),
+    (401, f"Incorrect API key provided: {KEY}. See https://u:p@h/?key={KEY}", "auth"),
+    (403, "not yours", "auth"),
+    (404, "no such model", "not_found"),
+    (422, "unknown field seed", "invalid"),
+    (429, "slow down", "rate_limited"),
+    (500, f"boom, Bearer {KEY}", "server"),
+    (502, "bad gateway", "server"),
+    (503, "busy", "server"),
+    (529, "overloaded", "server"),
+]
+
+
+@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize(("status", "message", "kind"), ERRORS)
+async def test_each_refusal_is_one_request(
+    stub: Stub, model: str, status: int, message: str, kind: FailureKind
+) -> None:
+    stub.status, stub.body = status, {"error": {"message": message, "type": "some_error"}}
+    error = await failure(model_at(stub.base, model))
+    assert (error.kind, len(stub.requests)) == (kind, 1)
+    assert f"HTTP {status}" in str(error)
+
+
+@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize(
+    ("delivery", "kind"),
+    [
+        ("drop", "unreachable"),
+        ("short", "unreachable"),
+        ("hang", "timeout"),
+        ("drip", "timeout"),
+    ],
+)
+async def test_each_broken_delivery_is_one_request(
+    stub: Stub, model: str, delivery: Delivery, kind: FailureKind
+) -> None:
+    stub.delivery, stub.body = delivery, COMPLETION
+    error = await failure(model_at(stub.base, model, timeout_s=2 if kind == "timeout" else 20))
+    assert (error.kind, len(stub.requests)) == (kind, 1)
+
+
+@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"id": "x", "choices": [',
+        b"<html>hello</html>",
+        b"null",
+        b"[]",
+        {"id": "x"},
+        {**COMPLETION, "choices": []},
+        {"error": {"message": f"upstream died, key={KEY}"}},
+        {"error": {"message": "upstream died", "code": 502}},
+    ],
+)
+async def test_each_odd_body_is_one_request(stub: Stub, model: str, body: Any) -> None:
+    stub.body = body
+    error = await failure(model_at(stub.base, model))
+    assert error.kind in ("malformed", "server")
+    assert len(stub.requests) == 1
+
+
+@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+async def test_retry_after_is_told_and_not_slept(stub: Stub, model: str) -> None:
+    stub.status, stub.body = 429, {"error": {"message": "slow"}}
+    stub.headers = {"retry-after": "120"}
+    assert (await failure(model_at(stub.base, model))).retry_after_s == 120
+    stub.headers = {"retry-after": "Fri, 01 Jan 2100 00:00:00 GMT"}
+    later = (await failure(model_at(stub.base, model))).retry_after_s
+    assert later is not None
+    assert later > 1e6
+
+
+@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+async def test_nobody_there_is_unreachable(model: str) -> None:
+    assert (await failure(model_at("http://127.0.0.1:9", model))).kind == "unreachable"
+
+
+async def test_a_completion_becomes_a_reply(stub: Stub) -> None:
+    stub.body = COMPLETION
+    price = Price(input_usd_per_mtok=1, output_usd_per_mtok=2)
+    reply = await model_at(stub.base, price=price).complete(request())
+    assert (reply.text, reply.finish_reason) == ("hello", "stop")
+    assert (reply.prompt_tokens, reply.completion_tokens) == (30, 2)
+    assert (reply.model, reply.request_id) == ("as-served", "cmpl-1")
+    assert reply.cost_usd == pytest.approx(34e-6)
+    (sent,) = stub.requests
+    assert (sent["model"], sent["temperature"], sent["max_tokens"]) == ("some-model", 0.5, 9)
+    assert sent["seed"] == 5
+    assert stub.keys == [f"bearer {KEY}"]
+
+
+async def test_an_unlisted_model_has_an_unknown_cost(stub: Stub) -> None:
+    stub.body = COMPLETION
+    assert (await model_at(stub.base).complete(request())).cost_usd is None
+
+
+async def test_a_server_without_a_key_gets_none_of_ours(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    stub.body = COMPLETION
+    await model_at(stub.base, api_key_env=None).complete(request())
+    assert stub.keys == ["bearer none"]
+
+
+async def test_choices_are_read_from_the_alternatives(stub: Stub) -> None:
+    listed = [("A", -0.5), (" a", -2.0), ("B", -1.5), ("C", -7.0)]
+    top = [{"token": token, "logprob": p, "bytes": None} for token, p in listed]
+    first = {"token": "A", "logprob": -0.5, "bytes": None, "top_logprobs": top}
+    choice = {**COMPLETION["choices"][0], "logprobs": {"content": [first]}}
+    stub.body = {**COMPLETION, "choices": [choice]}
+    shape = ChoiceShape(choices=("A", "B"))
+    reply = await model_at(stub.base).complete(request(shape))
+    assert reply.choice_logprobs is not None
+    assert set(reply.choice_logprobs) == {"A", "B"}
+    assert reply.choice_logprobs["A"] > -0.5
+    assert reply.logprob_floor == -7.0
+    (sent,) = stub.requests
+    assert (sent["logprobs"], sent["top_logprobs"], sent["max_tokens"]) == (True, 20, 1)
+
+
+async def test_a_schema_reaches_the_server(stub: Stub) -> None:
+    stub.body = COMPLETION
+    fields = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    await model_at(stub.base).complete(request(JsonShape(name="s", fields=fields)))
+    (sent,) = stub.requests
+    assert sent["response_format"]["json_schema"] == {"name": "s", "schema": fields, "strict": True}
+
+
+async def test_many_at_once_on_one_loop(stub: Stub) -> None:
+    stub.body = COMPLETION
+    model = model_at(stub.base)
+    replies = await asyncio.gather(*(model.complete(request()) for _ in range(50)))
+    assert len(stub.requests) == len(replies) == 50
+
+
+async def test_cancelling_abandons_the_request(stub: Stub) -> None:
+    stub.delivery = "hang"
+    task = asyncio.create_task(model_at(stub.base).complete(request()))
+    while not stub.requests:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(stub.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "model", ["openai/gpt-4.1", "anthropic/claude-sonnet-5", "novita/microsoft/wizardlm-2-8x22b"]
+)
+def test_our_reading_of_the_price_table_is_litellms(model: str) -> None:
+    card = AgentCard(name="x", model=model, family="f")
+    known = load().get_model_info(model)
+    price = price_of(card)
+    assert price is not None
+    assert price.input_usd_per_mtok == pytest.approx(known["input_cost_per_token"] * 1e6)
+    assert price.output_usd_per_mtok == pytest.approx(known["output_cost_per_token"] * 1e6)

@@ -145,7 +145,7 @@ BAD_YAML = {
         "could not determine a constructor",
     ),
     "broken": ("a: [1, 2\n", "not readable as YAML"),
-    "deep": ("[" * 5000, "not readable as YAML"),
+    "deep": ("[" * 400, "not readable as YAML"),
     "no mapping": ("- a\n- b\n", "expected keys and values, got list"),
     "empty": ("", "expected keys and values, got NoneType"),
     "two documents": ("a: 1\n---\nb: 2\n", "not readable as YAML"),

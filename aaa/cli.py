@@ -207,7 +207,7 @@ def agents_ls(as_json: bool) -> None:
     """List agent cards."""
     from aaa.commands.agents import ls
 
-    _exit(ls(_settings(), as_json))
+    ls(_settings(), as_json)
 
 
 @agents.command("check")
@@ -262,7 +262,7 @@ def models_ls(as_json: bool) -> None:
     """List local models: size, licence, whether present."""
     from aaa.commands.models import ls
 
-    _exit(ls(_settings(), as_json))
+    ls(_settings(), as_json)
 
 
 @models.command("pull")
@@ -271,7 +271,7 @@ def models_pull(names: tuple[str, ...]) -> None:
     """Fetch weights, checked against their SHA-256."""
     from aaa.commands.models import pull
 
-    _exit(pull(_settings(), list(names)))
+    pull(_settings(), list(names))
 
 
 @models.command("rm")
@@ -280,7 +280,7 @@ def models_rm(name: str) -> None:
     """Remove weights."""
     from aaa.commands.models import rm
 
-    _exit(rm(_settings(), name))
+    rm(_settings(), name)
 
 
 @cli.command()

@@ -7,14 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from aaa.api.server import local_api
 from aaa.catalogue import open_catalogue
 from aaa.client import Client, connect
-from aaa.dashboard.clean import clean
 from aaa.settings import Settings
 from aaa.store.database import open_database
 
@@ -42,14 +37,3 @@ def say(text: str = "") -> None:
 def show(data: Any) -> None:
     """Data, as JSON on stdout."""
     print(json.dumps(data, ensure_ascii=False, indent=2, default=str))
-
-
-def table(rows: list[dict[str, Any]], *columns: str) -> None:
-    """Rows as an aligned table on stdout; everything in them is data, never markup."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column.replace("_", " "), overflow="fold")
-    for row in rows:
-        cells = ("" if row.get(c) is None else str(row[c]) for c in columns)
-        drawn.add_row(*(Text(clean(cell)) for cell in cells))
-    Console(highlight=False, soft_wrap=False).print(drawn)

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from aaa.catalogue import open_catalogue
 from aaa.client import Client
-from aaa.commands.opening import open_client, say, show, table
+from aaa.commands.opening import open_client, say, show
+from aaa.commands.table import print_rows
 from aaa.errors import InputError
 from aaa.scenario import Scenario, override, parse, parse_setting, read_yaml
 from aaa.seeds import load_seeds
@@ -50,7 +51,19 @@ async def ls(settings: Settings, as_json: bool, limit: int) -> int:
         show({"items": items})
         return 0
     rows = [_row(dict(item)) for item in items]
-    table(rows, "id", "scenario", "status", "sessions", "turns", "pairs", "spent", "created")
+    print_rows(
+        (
+            "id",
+            "scenario",
+            "status",
+            "sessions",
+            "turns",
+            "pairs",
+            "spent",
+            "created",
+        ),
+        rows,
+    )
     if not rows:
         say("No rounds yet; `aaa run quickstart` starts one.")
     return 0
@@ -75,7 +88,17 @@ async def show_round(settings: Settings, round_id: str, as_json: bool) -> int:
         return 0
     for key, value in item.items():
         say(f"{key:18} {value}") if value not in (None, "") else None
-    table([dict(s) for s in sessions], "id", "seed", "status", "turns", "verdicts", "message")
+    print_rows(
+        (
+            "id",
+            "seed",
+            "status",
+            "turns",
+            "verdicts",
+            "message",
+        ),
+        [dict(s) for s in sessions],
+    )
     return 0
 
 

@@ -24,6 +24,7 @@ from aaa.commands.opening import say, show
 from aaa.commands.rounds import unfinished
 from aaa.commands.scenarios import prepared
 from aaa.commands.serve import stopping
+from aaa.commands.table import print_rows
 from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
 from aaa.preflight import check_prices, check_reach
@@ -144,7 +145,8 @@ def _again(wanted: Wanted, round_id: str) -> str:
 async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.Event) -> int:
     """Watch until the round ends or we are asked to stop; the exit code."""
     tui = wanted.tui and sys.stdout.isatty() and not wanted.as_json
-    watching = asyncio.create_task(watch.watch(client, round_id, tui=tui, as_json=wanted.as_json))
+    follow = watch.watch(client, round_id, tui=tui, as_json=wanted.as_json, stop_at_pause=True)
+    watching = asyncio.create_task(follow)
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -218,15 +220,19 @@ async def _first_pair(path: Path) -> str | None:
 
 
 def _tell_estimate(found: Estimate) -> None:
-    from aaa.commands.opening import table
-
     rows = [
         line.model_dump()
         | {"cost_usd": "unknown" if line.cost_usd is None else f"{line.cost_usd:.4f}"}
         for line in found.lines
     ]
     columns = ("seat", "agent", "purpose", "calls", "prompt_tokens", "completion_tokens")
-    table(rows, *columns, "cost_usd")
+    print_rows(
+        (
+            *columns,
+            "cost_usd",
+        ),
+        rows,
+    )
     cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
     say(
         f"{found.sessions} sessions, at most {found.calls} calls, at most {cost}; nothing was spent."

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from aaa.catalogue import Catalogue, Script, open_catalogue
-from aaa.commands.opening import say, show, table
+from aaa.commands.opening import say, show
 from aaa.commands.rounds import is_file
+from aaa.commands.table import print_rows
 from aaa.errors import AAAError
 from aaa.scenario import AgentCard, Scenario
 from aaa.settings import Settings
@@ -46,7 +47,15 @@ def ls(settings: Settings, as_json: bool) -> int:
     if as_json:
         show({"items": rows})
     else:
-        table(rows, "name", "protocol", "agents", "description")
+        print_rows(
+            (
+                "name",
+                "protocol",
+                "agents",
+                "description",
+            ),
+            rows,
+        )
     return 0
 
 

@@ -1,0 +1,119 @@
+"""`aaa explain PAIR`: the whole story of one pair, as a person reads it."""
+
+import textwrap
+from typing import Any
+
+from aaa.commands.opening import open_client, show
+from aaa.dashboard.clean import clean
+from aaa.settings import Settings
+
+Story = dict[str, Any]
+
+
+async def explain(settings: Settings, pair: str, as_json: bool) -> int:
+    """Print why a pair is what it is. Raises `NotFound`."""
+    async with open_client(settings) as client:
+        story = await client.explain(pair)
+    if as_json:
+        show(story)
+    else:
+        print("\n".join(told(story)))
+    return 0
+
+
+def told(story: Story) -> list[str]:
+    """The story in lines: verdict first, then how it came about, then what it took."""
+    return [
+        f"Pair {story['id']}: a {story['edge']!r} comparison in session {story['session']} of round "
+        f"{story['round']} (scenario {story['scenario']}, protocol {story['protocol']})",
+        *_seed(story["seed"]),
+        *_answer("CHOSEN", story["chosen"]),
+        *_answer("REJECTED", story["rejected"]),
+        *_verdict(story),
+        "",
+        "THE SESSION, turn by turn",
+        *(line for turn in story["turns"] for line in _turn(turn)),
+        *_cost(story),
+        *_elsewhere(story),
+    ]
+
+
+def _seed(seed: Story) -> list[str]:
+    tags = f" [{', '.join(seed['tags'])}]" if seed.get("tags") else ""
+    lines = ["", f"SEED {clean(seed['id'])}{tags}"]
+    for message in seed["prompt"]:
+        lines += _indented(f"{message['role']}: {message['content']}")
+    if seed.get("reference"):
+        lines += _indented(f"reference: {seed['reference']}")
+    return lines
+
+
+def _answer(title: str, turn: Story) -> list[str]:
+    return [
+        "",
+        f"{title}: turn {turn['index']}, {turn['purpose']} by {turn['agent']} "
+        f"(served as {clean(turn['model'])})",
+        *_indented(turn["text"]),
+    ]
+
+
+def _verdict(story: Story) -> list[str]:
+    verdict = story["verdict"]
+    margin = "" if story["margin"] is None else f", margin {story['margin']:.3f}"
+    lines = [
+        "",
+        f"VERDICT by judging play {verdict['judging']!r}: {verdict['outcome']}, "
+        f"turn {story['chosen']['index']} over turn {story['rejected']['index']}{margin}",
+    ]
+    if verdict["related_judges"]:
+        lines.append("  A judge was related to a contestant: the scenario allowed it.")
+    names = {"a": f"turn {verdict['a']}", "b": f"turn {verdict['b']}", "tie": "a tie"}
+    for ballot in story["ballots"]:
+        prefers = names.get(ballot["prefers"] or "", "nothing readable")
+        lines.append(f"  {ballot['judge']}, order {ballot['order']}: prefers {prefers}")
+        if ballot.get("scores"):
+            scores = ", ".join(f"{names[k]} {v:+.3f}" for k, v in ballot["scores"].items())
+            lines.append(f"    scores: {scores}")
+        if ballot.get("choice_logprobs"):
+            odds = ", ".join(f"{k} {v:.3f}" for k, v in ballot["choice_logprobs"].items())
+            lines.append(f"    log-probabilities: {clean(odds)}")
+        said = ballot.get("explanation") or ballot["text"]
+        lines += _indented(f"said: {said}", "    ")
+    return lines
+
+
+def _turn(turn: Story) -> list[str]:
+    lines = ["", f"[{turn['index']}] {turn['seat']} {turn['agent']}: {turn['purpose']}"]
+    lines += _indented("asked with:", "  ")
+    for message in turn["messages"]:
+        lines += _indented(f"{message['role']}: {message['content']}", "    | ")
+    if turn["failure"]:
+        return [*lines, *_indented(f"failed: {turn['failure']}")]
+    return [*lines, *_indented("said:", "  "), *_indented(turn["text"], "    ")]
+
+
+def _cost(story: Story) -> list[str]:
+    lines = ["", "WHAT IT TOOK"]
+    for what in ("pair", "session"):
+        spent = story["spent"][what]
+        cost = "unknown" if spent["cost_usd"] is None else f"${spent['cost_usd']:.6f}"
+        lines.append(
+            f"  {what}: {spent['calls']} calls, {spent['prompt_tokens']} + "
+            f"{spent['completion_tokens']} tokens, {spent['latency_s']:.1f} s of answering, {cost}"
+        )
+    return lines
+
+
+def _elsewhere(story: Story) -> list[str]:
+    if not story["elsewhere"]:
+        return []
+    places = ", ".join(f"session {p['session']} of {p['round']}" for p in story["elsewhere"])
+    return [f"  The same pair also came out of: {places}"]
+
+
+def _indented(text: str, by: str = "  ") -> list[str]:
+    """Text a model or user wrote, made harmless, wrapped, and set off by an indent."""
+    lines = []
+    for line in clean(text).splitlines() or [""]:
+        lines += textwrap.wrap(line, 96, replace_whitespace=False) or [""]
+    return [f"{by}{line}" for line in lines]

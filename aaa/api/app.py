@@ -1,0 +1,100 @@
+"""The control plane: routes over the store, nothing else. It needs no Ray and holds no state of rounds.
+
+Kill it, restart it, run several: what rounds do is decided by rows. Left out: listening on a port
+(`server.py`).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
+
+import aaa
+from aaa.api import catalogue as agents_and_scenarios
+from aaa.api import events, health, pairs, rounds, sessions
+from aaa.api.guard import check_caller, limit_body, needs, open_paths
+from aaa.api.problems import Problem, answer_problems, last_resort
+from aaa.api.sse import KEEP_ALIVE_S, Listening
+from aaa.catalogue import Catalogue
+from aaa.settings import Settings
+from aaa.store.database import Database
+
+
+def create_app(
+    settings: Settings,
+    database: Database,
+    catalogue: Catalogue,
+    *,
+    token: str | None = None,
+    keep_alive_s: float = KEEP_ALIVE_S,
+) -> FastAPI:
+    """The control plane's application.
+
+    With `token`, every `/v1` route wants it; without, only this machine's users are served.
+    `app.state.listening` are the event streams, to be closed before the server stops.
+    """
+    listening = Listening(database, keep_alive_s=keep_alive_s)
+    app = FastAPI(
+        title="AAA",
+        version=aaa.__version__,
+        routes=list(_routes(database, catalogue, listening)),
+        openapi_url=None,  # our own route, which states its role
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.listening = listening
+    app.state.guarded = token is not None
+    answer_problems(app)
+    app.add_middleware(limit_body)
+    app.add_middleware(check_caller, token=token, opened=open_paths(app.routes))
+    app.add_middleware(last_resort)  # added last, so outermost
+    return app
+
+
+def _routes(database: Database, catalogue: Catalogue, listening: Listening) -> Iterator[BaseRoute]:
+    """Every route, flat: what is not listed here does not exist."""
+    for router in (
+        health.routes(database),
+        rounds.routes(database, catalogue),
+        events.routes(database, listening),
+        sessions.routes(database),
+        pairs.routes(database),
+        agents_and_scenarios.routes(catalogue),
+        _description(),
+    ):
+        yield from router.routes
+
+
+def _description() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/openapi.json", dependencies=[needs("open")], include_in_schema=False)
+    async def openapi(request: Request) -> dict[str, Any]:
+        return describe(request.app)
+
+    return router
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document: every route with its role, every error as a problem document."""
+    if app.openapi_schema is None:
+        described = get_openapi(
+            title=app.title,
+            version=app.version,
+            description="Start rounds, follow them, take their preference pairs.",
+            routes=app.routes,
+        )
+        parts = described.setdefault("components", {})
+        schemas = parts.setdefault("schemas", {})
+        whole = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= whole.pop("$defs", {})
+        schemas["Problem"] = whole
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        described["security"] = [{"token": []}, {}]
+        app.openapi_schema = described
+    return app.openapi_schema

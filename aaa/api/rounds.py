@@ -1,0 +1,119 @@
+"""Routes of rounds: start, look, steer."""
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Response
+from pydantic import Field
+
+from aaa.api.guard import needs
+from aaa.api.paging import Cursor, Limit, Page, RoundId, page
+from aaa.api.problems import errors
+from aaa.api.starting import MOST_USD, StartRound, prepare
+from aaa.catalogue import Catalogue
+from aaa.errors import InputError, NotFound
+from aaa.store.database import Database
+from aaa.store.rounds import (
+    Round,
+    cancel_round,
+    create_round,
+    get_round,
+    list_rounds,
+    pause_round,
+    resume_round,
+    retune_round,
+)
+from aaa.types import Value, fingerprint
+
+RoundStatus = Literal["queued", "running", "paused", "completed", "failed", "cancelled"]
+Key = Annotated[
+    str | None,
+    Header(
+        max_length=200,
+        pattern=r"^[\x20-\x7e]+$",
+        description="The same key with the same body gives the round that was made first",
+    ),
+]
+
+
+class Retune(Value):
+    """What to change of a live round; what is left out stays."""
+
+    concurrency: int | None = Field(None, ge=1, le=100_000)
+    """Sessions driven at once."""
+    budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
+
+
+def routes(database: Database, catalogue: Catalogue) -> APIRouter:
+    """Everything under `/v1/rounds` that changes or shows rounds."""
+    router = APIRouter(prefix="/v1/rounds", tags=["rounds"])
+    _reading(router, database)
+    _starting(router, database, catalogue)
+    _steering(router, database)
+    return router
+
+
+def _starting(router: APIRouter, database: Database, catalogue: Catalogue) -> None:
+    @router.post(
+        "",
+        status_code=202,
+        dependencies=[needs("operator")],
+        responses=errors(400, 409, 413),
+    )
+    async def start_round(
+        asked: StartRound, response: Response, idempotency_key: Key = None
+    ) -> Round:
+        """Start a round of a scenario: a session for each of its seeds."""
+        script, seeds = await asyncio.to_thread(prepare, catalogue, asked)
+        request = await asyncio.to_thread(fingerprint, asked)
+        round = await create_round(
+            database, script, seeds, idempotency_key=idempotency_key, request=request
+        )
+        response.headers["Location"] = f"/v1/rounds/{round.id}"
+        return round
+
+
+def _reading(router: APIRouter, database: Database) -> None:
+    @router.get("", dependencies=[needs("viewer")], responses=errors())
+    async def rounds(
+        limit: Limit = 50, cursor: Cursor = None, status: RoundStatus | None = None
+    ) -> Page[Round]:
+        """Rounds, newest first."""
+        try:
+            found = await list_rounds(database, limit=limit + 1, before=cursor, status=status)
+        except NotFound as error:
+            raise InputError(f"cursor {cursor!r} is none of ours") from error
+        return page(found, limit, lambda round: round.id)
+
+    @router.get("/{round_id}", dependencies=[needs("viewer")], responses=errors(404))
+    async def round(round_id: RoundId) -> Round:
+        """One round with its counters."""
+        return await get_round(database, round_id)
+
+
+def _steering(router: APIRouter, database: Database) -> None:
+    told = errors(404, 409)
+
+    @router.post("/{round_id}/pause", dependencies=[needs("operator")], responses=told)
+    async def pause(round_id: RoundId) -> Round:
+        """Begin no further call; those in flight come home."""
+        return await pause_round(database, round_id)
+
+    @router.post("/{round_id}/resume", dependencies=[needs("operator")], responses=told)
+    async def resume(round_id: RoundId) -> Round:
+        """Go on where it stopped; sessions that failed are tried again."""
+        return await resume_round(database, round_id)
+
+    @router.post("/{round_id}/cancel", dependencies=[needs("operator")], responses=told)
+    async def cancel(round_id: RoundId) -> Round:
+        """End it for good; what is recorded stays."""
+        return await cancel_round(database, round_id)
+
+    @router.patch(
+        "/{round_id}", dependencies=[needs("operator")], responses=errors(400, 404, 409, 413)
+    )
+    async def retune(round_id: RoundId, changes: Retune) -> Round:
+        """Change the limits of a live round."""
+        return await retune_round(
+            database, round_id, concurrency=changes.concurrency, budget_usd=changes.budget_usd
+        )

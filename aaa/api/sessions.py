@@ -1,0 +1,55 @@
+"""Routes of sessions: a round's list, and one with its whole transcript."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path
+
+from aaa.api.guard import needs
+from aaa.api.paging import Cursor, Limit, Page, RoundId, page
+from aaa.api.problems import errors
+from aaa.api.shapes import SessionShape
+from aaa.errors import InputError
+from aaa.store.database import Database
+from aaa.store.reading import SessionSummary, get_session, list_sessions
+from aaa.store.rounds import get_round
+
+SessionStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+LARGEST_ID = 2**63 - 1
+
+
+def routes(database: Database) -> APIRouter:
+    """`/v1/rounds/{round_id}/sessions` and `/v1/sessions/{session_id}`."""
+    router = APIRouter(prefix="/v1", tags=["sessions"])
+
+    @router.get(
+        "/rounds/{round_id}/sessions", dependencies=[needs("viewer")], responses=errors(404)
+    )
+    async def sessions(
+        round_id: RoundId,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        status: SessionStatus | None = None,
+    ) -> Page[SessionSummary]:
+        """A round's sessions in the order of its seeds; `turns` and `verdicts` are counts."""
+        await get_round(database, round_id)
+        after = 0 if cursor is None else _id(cursor)
+        found = await list_sessions(database, round_id, limit=limit + 1, after=after, status=status)
+        return page(found, limit, lambda session: session.id)
+
+    @router.get(
+        "/sessions/{session_id}",
+        dependencies=[needs("viewer")],
+        response_model=SessionShape,
+        responses=errors(404),
+    )
+    async def session(session_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> dict[str, Any]:
+        """One session with all that was said, judged and tried in it."""
+        return await get_session(database, session_id)
+
+    return router
+
+
+def _id(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit()) or int(cursor) > LARGEST_ID:
+        raise InputError(f"cursor {cursor!r} is none of ours")
+    return int(cursor)

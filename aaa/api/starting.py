@@ -1,0 +1,136 @@
+"""What a caller may start: a request's scenario, checked, as a script with its seeds.
+
+A caller names agents and scenarios of the operator's catalogue or sends a scenario that uses them. What
+is the operator's own stays theirs: folders, modules, addresses and keys cannot be named in a request.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import Field
+
+from aaa.catalogue import Catalogue, Script
+from aaa.errors import InputError, NotFound
+from aaa.scenario import Scenario, Seeds, override, parse
+from aaa.types import Seed, Value
+
+MOST_USD = 1e9
+DEEPEST = 50
+"""Levels of nesting in a request."""
+
+
+class StartRound(Value):
+    """A round to start."""
+
+    scenario: str | dict[str, Any] = Field(examples=["quickstart"])
+    """Name of a scenario, or a whole one (`aaa scenarios schema`) that names agents of the catalogue."""
+    overrides: dict[str, Any] = Field({}, examples=[{"protocol.options.rounds": 2}])
+    """Dotted key -> value, in place of what the scenario says."""
+    budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
+    """The round pauses before it would spend more; `None`: as the scenario says."""
+
+
+def prepare(catalogue: Catalogue, asked: StartRound) -> tuple[Script, tuple[Seed, ...]]:
+    """What to play, and the seeds. Reads files and loads plug-ins. Raises `InputError`."""
+    check_plain(asked.scenario, "scenario")
+    check_plain(asked.overrides, "overrides")
+    try:
+        scenario, folder = _scenario(catalogue, asked)
+        script, seeds = catalogue.prepare(scenario, folder)
+    except NotFound as error:  # a name inside the request, not the thing that was requested
+        raise InputError(str(error)) from error
+    return _without_seeds(script), seeds
+
+
+def _without_seeds(script: Script) -> Script:
+    """The script, to be read at every look at the round, without the seeds that its sessions hold."""
+    if script.scenario.seeds.inline is None:
+        return script
+    scenario = script.scenario.model_copy(update={"seeds": Seeds(inline=())})
+    return script.model_copy(update={"scenario": scenario})
+
+
+def _scenario(catalogue: Catalogue, asked: StartRound) -> tuple[Scenario, Path]:
+    if isinstance(asked.scenario, str):
+        theirs, folder = catalogue.scenario(asked.scenario)
+        scenario, _ = catalogue.scenario(asked.scenario, asked.overrides)
+    else:
+        theirs, folder = None, Path()
+        scenario = parse(Scenario, override(asked.scenario, asked.overrides), "scenario")
+    _check_modules(scenario, theirs)
+    file = scenario.seeds.file
+    if file is not None and (theirs is None or file != theirs.seeds.file):
+        folder = folder_of_seeds(file, catalogue.scenario_folders)
+    if asked.budget_usd is not None:
+        scenario = scenario.model_copy(update={"budget_usd": asked.budget_usd})
+    if scenario.budget_usd is not None and scenario.budget_usd > MOST_USD:
+        raise InputError(
+            f"scenario: key 'budget_usd': {scenario.budget_usd:g} is above {MOST_USD:g}"
+        )
+    return scenario, folder
+
+
+def _check_modules(scenario: Scenario, theirs: Scenario | None) -> None:
+    """Loading a module runs it, so only the operator's own files may name one."""
+    named = {"protocol.id": scenario.protocol.id, "judging.play": scenario.judging.play}
+    known = () if theirs is None else (theirs.protocol.id, theirs.judging.play)
+    for key, id in named.items():
+        if "." in id and id not in known:
+            raise InputError(
+                f"scenario: key {key!r}: {id!r} is a module, which only a scenario file of the "
+                "operator may name; name a shipped one"
+            )
+
+
+def folder_of_seeds(file: str, folders: Sequence[Path]) -> Path:
+    """The folder among `folders` that really holds that file. Raises `InputError`.
+
+    Links are followed before the check, so nothing outside a folder is reached by its name.
+    """
+    parts = PurePosixPath(file)
+    if "\0" in file or "\\" in file or parts.is_absolute() or ".." in parts.parts:
+        raise InputError(f"seeds.file: {file!r} must be a plain path inside a scenario folder")
+    for folder in folders:
+        try:
+            root = folder.resolve()
+            path = (root / file).resolve()
+            if path.is_relative_to(root) and path.is_file():
+                return root
+        except (OSError, RuntimeError):  # too long a name, a loop of links
+            continue
+    raise InputError(f"seeds.file: there is no {file!r} in the scenario folders")
+
+
+def check_plain(value: object, where: str) -> None:
+    """Refuse what JSON can say but the database cannot hold. Raises `InputError`."""
+    level: list[object] = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer, where)]
+        if not level:
+            return
+    raise InputError(f"{where}: nested deeper than {DEEPEST} levels")
+
+
+def _inside(value: object, where: str) -> Sequence[object]:
+    if isinstance(value, str):
+        _check_text(value, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: {value} is no number that can be kept")
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        raise InputError(f"{where}: a number is too large")
+    elif isinstance(value, Mapping):
+        return [*value, *value.values()]
+    elif isinstance(value, list):
+        return value
+    return ()
+
+
+def _check_text(text: str, where: str) -> None:
+    if "\0" in text:
+        raise InputError(f"{where}: a text holds a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: a text holds half of a surrogate pair") from error

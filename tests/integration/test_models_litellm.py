@@ -5,8 +5,10 @@ The Anthropic id goes through LiteLLM's own HTTP client, the OpenAI one through 
 
 import asyncio
 import json
+import struct
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, Literal
 
 import pytest
@@ -33,7 +35,7 @@ COMPLETION: dict[str, Any] = {
     ],
     "usage": {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32},
 }
-Delivery = Literal["whole", "drop", "hang", "drip", "short"]
+Delivery = Literal["whole", "drop", "reset", "hang", "drip", "short"]
 OPENAI, ANTHROPIC = "openai/some-model", "anthropic/claude-sonnet-4-5"
 
 
@@ -64,7 +66,11 @@ class Stub:
         raw = await reader.readexactly(int(fields["content-length"]))
         self.requests.append(json.loads(raw))
         self.keys.append(fields.get("authorization", fields.get("x-api-key", "")))
-        if self.delivery == "drop":
+        if self.delivery == "reset":  # as a crashed server does: what was sent may be billed
+            socket = writer.get_extra_info("socket")
+            socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        if self.delivery in ("drop", "reset"):
             return False
         if self.delivery == "hang":
             await asyncio.sleep(30)
@@ -164,6 +170,7 @@ async def test_each_refusal_is_one_request(
     ("delivery", "kind"),
     [
         ("drop", "unreachable"),
+        ("reset", "unreachable"),
         ("short", "unreachable"),
         ("hang", "timeout"),
         ("drip", "timeout"),

@@ -45,6 +45,8 @@ class Stub:
     script: list[Event] = field(default_factory=lambda: list(ROUND))
     breaks_after: int | None = None
     """Events of one connection before it is dropped in the middle of the next one."""
+    forgets: bool = False
+    """It begins at the first event whatever the client asks for, as behind a proxy that eats headers."""
     refusals: int = 0
     """How many event streams are first answered with 503."""
     status: int = 200
@@ -91,7 +93,7 @@ class Stub:
             self.refusals -= 1
             await reply(send, 503, b"{}", "application/problem+json")
             return
-        last = int(request.headers.get("last-event-id", 0))
+        last = 0 if self.forgets else int(request.headers.get("last-event-id", 0))
         if last == len(ROUND):
             await reply(send, 204, b"", "text/event-stream")
             return
@@ -174,6 +176,16 @@ async def test_a_dropped_stream_goes_on_where_it_broke(stub: Stub, client: Clien
         range(0, len(ROUND), 7)
     )
     assert all("broke" in why and 0 < delay <= 0.05 for why, delay in told)
+
+
+async def test_a_server_that_repeats_itself_is_heard_once(stub: Stub, client: Client) -> None:
+    stub.script, stub.forgets = ROUND[:10], True
+    seen = []
+    async with aclosing(client.events("r")) as arriving:
+        async for event in arriving:
+            seen.append(event.id)
+            stub.script = ROUND if len(seen) == 10 else stub.script
+    assert seen == [event.id for event in ROUND]
 
 
 async def test_a_stream_that_ends_without_the_round_goes_on(stub: Stub, client: Client) -> None:

@@ -10,7 +10,10 @@ CACHE = Path(__file__).parent.parent / ".cache"
 
 
 def settings_with(*names: str) -> Settings:
-    """Settings whose models folder holds these weights: `AAA_TEST_MODELS` (called `models`), else `.cache/models`."""
+    """Settings whose models folder holds these weights.
+
+    It is `AAA_TEST_MODELS`, which must be called `models`, else `.cache/models` in the checkout.
+    """
     home = Path(os.environ["AAA_TEST_MODELS"]).parent if "AAA_TEST_MODELS" in os.environ else CACHE
     settings = Settings(home=home)
     for name in names:

@@ -13,6 +13,7 @@ from aaa.dashboard.ink import (
     amount,
     body,
     clock,
+    cut,
     ends,
     fitted,
     line,
@@ -83,7 +84,7 @@ def _blocks(state: State, stage: Stage, room: int, gutter: int, now: float) -> l
     calls = sorted(running.calls.items()) if running else []
     blocks += _waiting([call for _, call in calls], now)
     if running and not calls:
-        blocks.append(Block((line(),), (line(("…", "dim")),)))
+        blocks.append(Block((line(),), (line(("(between calls)", "dim")),)))
     if stage.status and stage.status != "completed":
         reason = one_line(stage.reason)
         blocks.append(
@@ -126,6 +127,8 @@ def _drawn(speech: Speech, before: str | None, style: str, room: int) -> tuple[L
     """What was said, in rows; what is new since the answer `before` stands out."""
     if speech.failure:
         return (line((f"✗ {one_line(speech.failure.replace('_', ' '))}", "red")),)
+    if speech.purpose == "ballot":
+        return (line((cut(one_line(speech.text), room), style)),)
     text = body(speech.text, style) if before is None else revised(before, speech.text)
     if not text.plain:
         text = body("(nothing)", "dim")

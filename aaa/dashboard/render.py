@@ -1,6 +1,6 @@
 """The whole screen, from 80x24 to 200x60: `render(state, width, height, now)`.
 
-Narrow screens stack the parts, wide ones (from 120 columns) put the theatre beside them. Left out:
+Narrow screens stack the parts, wide ones (from 140 columns) put the theatre beside them. Left out:
 where the state comes from, and when to draw (`live`).
 """
 
@@ -15,7 +15,7 @@ from aaa.dashboard.known import State
 from aaa.dashboard.panels import failures, header, rule, seats, under_way_rows
 from aaa.dashboard.play_view import latest_rows, stage_rows
 
-WIDE = 120
+WIDE = 140
 """Columns from which the theatre stands beside the rest."""
 SMALLEST = (40, 12)
 """Columns and rows below which parts are cut off."""
@@ -68,7 +68,7 @@ def _stacked(state: State, width: int, height: int, now: float) -> list[Line]:
 
 def _beside(state: State, width: int, height: int, now: float) -> list[Line]:
     """Two columns: the machinery at the left, the theatre at the right."""
-    left_width = min(86, width * 2 // 5)
+    left_width = max(66, min(86, width * 2 // 5))
     right_width = width - left_width - 3
     blank = to_width(line(), left_width)
     lanes = seats(state, left_width, max(2, height // 3), now)

@@ -23,7 +23,7 @@ from tests.helpers.hostile import HOSTILE, OUR_OWN, forbidden
 
 ROUND = events(8)
 SIZES = [(80, 24), (200, 60)]
-ODD_SIZES = [*SIZES, (60, 16), (100, 30), (119, 24), (120, 24), (140, 40), (240, 70)]
+ODD_SIZES = [*SIZES, (60, 16), (100, 30), (139, 24), (140, 24), (150, 40), (240, 70)]
 
 
 def states(every: int = 19) -> Iterator[State]:

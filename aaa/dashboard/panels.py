@@ -146,17 +146,24 @@ def remaining_s(state: State, now: float) -> float | None:
 
 _SEAT_COLUMNS = (("in flight", 9), ("answered", 10), ("tok/s", 8), ("mean", 9), ("", 13))
 """Heading and width of the numbers behind an agent's name; the last holds its trouble."""
+_TIGHT_COLUMNS = (("now", 5), ("done", 7), ("tok/s", 7), ("mean", 8), ("", 12))
+_TIGHT = 76
+"""Columns below which the numbers stand closer."""
 
 
 def seats(state: State, width: int, height: int, now: float) -> list[Line]:
     """A rule with headings, then a row for each agent in each seat; at most `height` rows."""
-    heads = "".join(f"{name:>{size}}" for name, size in _SEAT_COLUMNS)
+    heads = "".join(f"{name:>{size}}" for name, size in _columns(width))
     title = line(("── ", "dim"), ("seats", "bold"), " ")
     fill = "─" * max(0, width - title.cell_len - len(heads) - 1)
     rows = [_lane(state, key, width, now) for key in state.lanes]
     if len(rows) > height - 1:
         rows = [*rows[: height - 2], _more(len(rows) - height + 2, width)]
     return [to_width(line(title, (fill, "dim"), (heads, "dim")), width), *rows]
+
+
+def _columns(width: int) -> tuple[tuple[str, int], ...]:
+    return _SEAT_COLUMNS if width >= _TIGHT else _TIGHT_COLUMNS
 
 
 def _lane(state: State, key: tuple[str, str], width: int, now: float) -> Line:
@@ -176,9 +183,9 @@ def _lane(state: State, key: tuple[str, str], width: int, now: float) -> Line:
     )
     cells = [
         (f"{text:>{size}}", style)
-        for (text, style), (_, size) in zip(numbers, _SEAT_COLUMNS, strict=True)
+        for (text, style), (_, size) in zip(numbers, _columns(width), strict=True)
     ]
-    room = width - 1 - sum(size for _, size in _SEAT_COLUMNS)
+    room = width - 1 - sum(size for _, size in _columns(width))
     seat_room = 8 if room < 40 else 12
     name = line(
         " ", (fitted(seat, seat_room), f"bold {seat_style(seat)}"),

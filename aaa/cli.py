@@ -359,12 +359,15 @@ def _exit(code: int) -> None:
 def main() -> None:
     """The console script: errors we know are one message and their exit code."""
     try:
-        cli(standalone_mode=True)
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
     except AAAError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None

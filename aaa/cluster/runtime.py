@@ -4,7 +4,9 @@ import hashlib
 import logging
 import os
 import secrets
+import signal
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,19 @@ def start_ray(settings: Settings, namespace: str) -> Any:
             + ("check RAY_ADDRESS" if settings.ray_address else "see `aaa doctor`")
         ) from error
     return ray
+
+
+def keep_signals() -> None:
+    """Put this process's signal handlers back: `ray.init` replaces them, below Python, by its own.
+
+    Without this, SIGTERM aborts the process. To be called from the main thread, after `start_ray`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        if handler is not None:
+            signal.signal(number, handler)
 
 
 def _token_file(home: Path) -> Path:

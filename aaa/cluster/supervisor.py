@@ -13,7 +13,7 @@ import socket
 
 from aaa.cluster.actors import Actors
 from aaa.cluster.plan import Desired, plan, seat_name
-from aaa.cluster.runtime import start_ray
+from aaa.cluster.runtime import keep_signals, start_ray
 from aaa.errors import StoreError
 from aaa.settings import Settings
 from aaa.store.database import Database
@@ -37,6 +37,7 @@ async def supervise(settings: Settings, database: Database, stop: asyncio.Event)
 
 async def _lead(settings: Settings, database: Database, stop: asyncio.Event, still: Still) -> None:
     ray = await asyncio.to_thread(start_ray, settings, namespace(database.url))
+    keep_signals()
     actors = Actors(ray, settings, database.url)
     try:
         await _loop(settings, database, actors, stop, still)

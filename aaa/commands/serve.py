@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 from aaa.api.app import create_app
+from aaa.api.server import is_loopback
 from aaa.api.server import serve as serve_api
 from aaa.catalogue import open_catalogue
 from aaa.cluster.supervisor import supervise
@@ -18,7 +19,7 @@ from aaa.store.database import open_database
 
 async def serve(settings: Settings, host: str, port: int, *, api: bool, supervisor: bool) -> int:
     """Serve until SIGINT or SIGTERM. Raises `SetupError` before anything listens."""
-    if not _is_loopback(host) and settings.token is None:
+    if not is_loopback(host) and settings.token is None:
         raise SetupError(
             f"{host} can be reached from other machines: set AAA_TOKEN to a secret first, or listen "
             "on 127.0.0.1"
@@ -34,7 +35,7 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
                 tasks.append(
                     asyncio.create_task(serve_api(app, host, port, ready=ready, stop=stop))
                 )
-                tasks.append(asyncio.create_task(_announce(ready, host, port)))
+                tasks.append(asyncio.create_task(_announce(ready, app)))
             if supervisor:
                 tasks.append(asyncio.create_task(supervise(settings, database, stop)))
             try:
@@ -45,9 +46,9 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
     return 0
 
 
-async def _announce(ready: asyncio.Event, host: str, port: int) -> None:
+async def _announce(ready: asyncio.Event, app: Any) -> None:
     await ready.wait()
-    say(f"AAA listens on http://{host}:{port} (documents: /docs, readiness: /readyz)")
+    say(f"AAA listens on {app.state.url} (documents: /docs, readiness: /readyz)")
 
 
 @contextlib.contextmanager
@@ -68,12 +69,3 @@ def stopping(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

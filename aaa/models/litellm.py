@@ -78,7 +78,8 @@ class LiteLLMModel:
             return ModelError("timeout", f"{self.card.model}: no answer within {limit_s:g} s")
         kind, status, retry_after_s = read_failure(error)
         told = f"HTTP {status}: " if status else ""
-        message = brief(f"{self.card.model}: {told}{told_by(error)}", (key,))
+        where = f" at {self.card.api_base}" if kind == "unreachable" and self.card.api_base else ""
+        message = brief(f"{self.card.model}{where}: {told}{told_by(error)}", (key,))
         return ModelError(kind, message, retry_after_s=retry_after_s)
 
 

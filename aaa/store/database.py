@@ -180,7 +180,7 @@ async def schema_version(database: Database) -> tuple[str | None, str]:
     def current(connection: Connection) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
-    async with database.engine.connect() as connection:
+    async with database.begin() as connection:
         return await connection.run_sync(current), head or ""
 
 

@@ -369,7 +369,7 @@ def _verdict_event(
     session: int, index: int, verdict: Verdict, pair: str | None, a: Turn, b: Turn
 ) -> dict[str, Any]:
     plain = verdict.model_dump(
-        include={"edge", "outcome", "winner", "margin", "a", "b", "reason"}, mode="json"
+        include={"edge", "outcome", "winner", "margin", "a", "b", "judging", "reason"}, mode="json"
     )
     shown = {"judge", "order", "prefers", "error"}
     return plain | {

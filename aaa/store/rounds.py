@@ -20,6 +20,8 @@ from aaa.store.events import append
 from aaa.store.tables import OUTCOMES, SESSION_STATUS, rounds, sessions
 from aaa.types import Seed, Value, fingerprint
 
+SEEDS_AT_ONCE = 1000
+"""Sessions inserted in one statement: a long list of seeds must not hold up everything else."""
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 LIVE = ("queued", "running", "paused")
 TERMINAL = ("completed", "failed", "cancelled")
@@ -127,17 +129,18 @@ async def create_round(
         ).scalar_one_or_none()
         if made is None:
             return await _made_before(connection, str(idempotency_key), request_hash)
-        rows = [
-            {
-                "round_id": made,
-                "position": position,
-                "seed_id": seed.id,
-                "seed": seed.model_dump(mode="json"),
-                "status": "queued",
-            }
-            for position, seed in enumerate(seeds)
-        ]
-        await connection.execute(insert(sessions), rows)
+        for first in range(0, len(seeds), SEEDS_AT_ONCE):
+            rows = [
+                {
+                    "round_id": made,
+                    "position": position,
+                    "seed_id": seed.id,
+                    "seed": seed.model_dump(mode="json"),
+                    "status": "queued",
+                }
+                for position, seed in enumerate(seeds[first : first + SEEDS_AT_ONCE], first)
+            ]
+            await connection.execute(insert(sessions), rows)
         created = {
             "scenario": scenario.name,
             "sessions": len(seeds),

@@ -15,7 +15,7 @@ import aaa
 from aaa.api import catalogue as agents_and_scenarios
 from aaa.api import events, health, pairs, rounds, sessions
 from aaa.api.guard import check_caller, limit_body, needs, open_paths
-from aaa.api.problems import Problem, answer_problems, last_resort
+from aaa.api.problems import STALLED_S, Problem, answer_problems, last_resort
 from aaa.api.sse import KEEP_ALIVE_S, Listening
 from aaa.catalogue import Catalogue
 from aaa.settings import Settings
@@ -29,6 +29,7 @@ def create_app(
     *,
     token: str | None = None,
     keep_alive_s: float = KEEP_ALIVE_S,
+    stalled_s: float = STALLED_S,
 ) -> FastAPI:
     """The control plane's application.
 
@@ -50,7 +51,7 @@ def create_app(
     answer_problems(app)
     app.add_middleware(limit_body)
     app.add_middleware(check_caller, token=token, opened=open_paths(app.routes))
-    app.add_middleware(last_resort)  # added last, so outermost
+    app.add_middleware(last_resort, stalled_s=stalled_s)  # added last, so outermost
     return app
 
 

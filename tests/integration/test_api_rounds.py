@@ -1,8 +1,6 @@
 """Rounds over the API, on a real database: start, list, look inside, steer, and what is refused."""
 
 import asyncio
-import os
-import socket
 from typing import Any
 
 import httpx
@@ -310,17 +308,16 @@ async def test_scenarios(api: httpx.AsyncClient) -> None:
 
 
 async def test_readiness(api: httpx.AsyncClient, database: Database) -> None:
-    beat = {"host": socket.gethostname(), "pid": os.getpid(), "info": {}}
     response = await api.get("/readyz")
     assert response.status_code == 503
     assert response.headers["content-type"] == PROBLEM
     assert "supervisor: none was heard of" in response.json()["detail"]
-    await heartbeat(database, "s", "supervisor", **beat)
+    await heartbeat(database, "s", "supervisor", "here", 1, {})
     response = await api.get("/readyz")
     checks = response.json()["checks"]
     assert response.status_code == 503
     assert {name for name, said in checks.items() if said != "ok"} == {"runner"}
-    await heartbeat(database, "r", "runner", **beat)
+    await heartbeat(database, "r", "runner", "here", 2, {})
     response = await api.get("/readyz")
     assert response.status_code == 200
     assert set(response.json()["checks"]) == {"database", "schema", "supervisor", "runner"}

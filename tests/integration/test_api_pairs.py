@@ -1,0 +1,136 @@
+"""Pairs over the API: the export's bytes, and why a pair is what it is."""
+
+import asyncio
+
+import httpx
+import orjson
+import pytest
+
+from aaa.catalogue import Catalogue
+from aaa.exporters import FORMATS, lines
+from aaa.store.database import Database
+from aaa.store.reading import transcripts
+from aaa.store.rounds import create_round
+from aaa.transcripts import pairs
+from aaa.types import Call, Reply
+from tests.playing import play_round, say
+
+
+async def played(database: Database, catalogue: Catalogue, **overrides: object) -> str:
+    """A round that was played to its end; its id."""
+    scenario, folder = catalogue.scenario("small", overrides)
+    script, seeds = catalogue.prepare(scenario, folder)
+    made = await create_round(database, script, seeds)
+    await play_round(database, made.id)
+    return made.id
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_the_stream_is_the_export(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue, format: str
+) -> None:
+    round_id = await played(database, catalogue)
+    told = [transcript async for transcript in transcripts(database, [round_id])]
+    expected = b"".join(line for transcript in told for line in lines(transcript, format))
+    response = await api.get(f"/v1/rounds/{round_id}/pairs", params={"format": format})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/x-ndjson"
+    assert response.content == expected
+    rows = [orjson.loads(line) for line in response.content.splitlines()]
+    assert len(rows) == 6
+    assert [row["id"] for row in rows] == [p.id for t in told for p in pairs(t)]
+    assert [t.seed.id for t in told] == ["s0", "s1", "s2"]
+
+
+async def test_trl_dpo_is_the_default(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    path = f"/v1/rounds/{await played(database, catalogue)}/pairs"
+    assert (await api.get(path)).content == (await api.get(f"{path}?format=trl-dpo")).content
+
+
+async def test_two_rounds_of_the_same_words_export_the_same_bytes(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    first, second = await played(database, catalogue), await played(database, catalogue)
+    one, other = await asyncio.gather(
+        api.get(f"/v1/rounds/{first}/pairs"), api.get(f"/v1/rounds/{second}/pairs")
+    )
+    assert one.content == other.content != b""
+
+
+async def test_a_round_without_pairs(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    scenario, folder = catalogue.scenario("small")
+    made = await create_round(database, *catalogue.prepare(scenario, folder))
+    response = await api.get(f"/v1/rounds/{made.id}/pairs")
+    assert (response.status_code, response.content) == (200, b"")
+
+
+async def test_an_unknown_format_names_the_known(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    path = f"/v1/rounds/{await played(database, catalogue, **{'seeds.limit': 1})}/pairs"
+    response = await api.get(path, params={"format": "csv"})
+    assert response.status_code == 422
+    assert "no format 'csv'; there are: canonical, trl-dpo" in response.json()["detail"]
+
+
+async def test_why_a_pair_is_what_it_is(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    round_id = await played(database, catalogue, **{"protocol.options.rounds": 2})
+    row = orjson.loads((await api.get(f"/v1/rounds/{round_id}/pairs")).content.splitlines()[0])
+    response = await api.get(f"/v1/pairs/{row['id']}")
+    assert response.status_code == 200
+    why = response.json()
+    assert (why["id"], why["round"], why["scenario"]) == (row["id"], round_id, "small")
+    assert why["options"] == {"rounds": 2}
+    assert why["seed"]["id"] == "s0"
+    assert why["edge"] == "revision"
+    assert why["context"] == row["prompt"]
+    assert why["chosen"]["text"] == row["chosen"][0]["content"]
+    assert why["rejected"]["text"] == row["rejected"][0]["content"]
+    assert why["chosen"]["messages"][-1]["content"].count("say more by teacher")
+    assert why["verdict"]["outcome"] == "win"
+    assert [b["order"] for b in why["ballots"]] == ["ab", "ba"]
+    assert all(orjson.loads(b["text"])["better"] for b in why["ballots"])
+    turns = len(why["turns"])
+    assert [turn["index"] for turn in why["turns"]] == list(range(turns))
+    assert why["spent"]["pair"]["calls"] == 4
+    assert why["spent"]["pair"]["cost_usd"] == pytest.approx(0.004)
+    assert why["spent"]["session"]["calls"] == turns
+    assert why["spent"]["session"]["prompt_tokens"] == 10 * turns
+    assert why["models"] == {name: ["stub-1"] for name in ("judge", "peer", "pupil", "teacher")}
+    assert set(why["cards"]) == {"pupil", "peer", "teacher", "judge"}
+    assert why["started_at"] < why["attempts"][0]["finished_at"] < why["finished_at"]
+    assert (why["elsewhere"], why["places"]) == ([], 1)
+    assert "api_base" not in response.text
+    assert "127.0.0.1" not in response.text
+
+
+async def test_the_same_pair_elsewhere(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    first, second = await played(database, catalogue), await played(database, catalogue)
+    row = orjson.loads((await api.get(f"/v1/rounds/{first}/pairs")).content.splitlines()[0])
+    why = (await api.get(f"/v1/pairs/{row['id']}")).json()
+    assert why["round"] == second
+    assert [place["round"] for place in why["elsewhere"]] == [first]
+    assert why["places"] == 2
+
+
+async def test_unknown_cost_is_not_free(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    def unpriced(call: Call) -> Reply:
+        return Reply(text=say(call), cost_usd=None if call.seat == "judge" else 1.0)
+
+    scenario, folder = catalogue.scenario("small", {"seeds.limit": 1})
+    made = await create_round(database, *catalogue.prepare(scenario, folder))
+    await play_round(database, made.id, unpriced)
+    row = orjson.loads((await api.get(f"/v1/rounds/{made.id}/pairs")).content.splitlines()[0])
+    spent = (await api.get(f"/v1/pairs/{row['id']}")).json()["spent"]
+    assert spent["pair"]["cost_usd"] is None
+    assert spent["session"]["prompt_tokens"] is None

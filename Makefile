@@ -39,3 +39,15 @@ lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml build.in -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml build.in --group dev -o requirements-dev.lock
+
+# Sizes as arguments: make chaos SESSIONS=1000 KILLS=200; make bench SESSIONS=200
+SESSIONS ?= 200
+KILLS ?= 40
+chaos: setup-dev
+	$(BIN)/python -m tests.chaos.kills --sessions $(SESSIONS) --kills $(KILLS)
+
+bench: setup-dev
+	$(BIN)/python benchmarks/round.py --sessions $(SESSIONS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

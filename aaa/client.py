@@ -241,11 +241,12 @@ class Client:
     ) -> AsyncGenerator[Event, None]:
         """A round's events after id `after`, each once and in order, until a terminal one.
 
+        A round that was resumed goes on after one: the server ends the stream with the last of them.
         A dropped connection is opened again where it broke, after a wait that doubles from 0.25 to
         10 s; `on_drop` is told. Raises `SetupError` when nobody answers the first time, or later for
         `patience_s`; the API's own refusals are raised at once. Close it (`contextlib.aclosing`).
         """
-        last, drops, heard = after, 0, None
+        last, drops, heard, ended = after, 0, None, False
         while True:
             connected, why = False, "the server closed the stream"
             try:
@@ -255,13 +256,14 @@ class Client:
                         if event is None or event.id <= last:
                             continue
                         last, drops = event.id, 0
+                        ended = event.kind in TERMINAL_EVENTS
                         yield event
-                        if event.kind in TERMINAL_EVENTS:
-                            return
             except _NothingMore:
                 return
             except _Dropped as drop:
                 why = str(drop)
+            if ended:
+                return
             now = time.monotonic()
             heard = now if connected else heard
             if heard is None:

@@ -18,7 +18,16 @@ from aaa.errors import AAAError, ModelError, NotFound, PlayChanged, ReplayMismat
 from aaa.play import CallRefused
 from aaa.store.database import Database, patiently
 from aaa.store.journal import Journal, pause_at_budget
-from aaa.store.leases import LEASE_S, Claim, claim_sessions, finish, heartbeat, release, renew
+from aaa.store.leases import (
+    LEASE_S,
+    Claim,
+    claim_sessions,
+    finish,
+    heartbeat,
+    release,
+    renew,
+    take_over,
+)
 from aaa.store.reading import recorded
 from aaa.store.rounds import get_script, pause_for
 from aaa.types import Call, Note, Turn, fingerprint
@@ -34,6 +43,7 @@ class Runner:
     """A Ray actor that drives up to `room` sessions at once."""
 
     def __init__(self, name: str, database_url: str, ask_seat: AskSeat, room: int = 512) -> None:
+        self.slot = name
         self.name = f"{name}@{socket.gethostname()}:{os.getpid()}"
         self.database = Database(database_url, pool=6)
         self.journal = Journal(self.database)
@@ -63,8 +73,12 @@ class Runner:
     async def _run(self) -> None:
         beat = 0.0
         clock = asyncio.get_running_loop().time
+        taken_over = False
         while not self.stopping:
             try:
+                if not taken_over:
+                    await take_over(self.database, self.slot, self.name)
+                    taken_over = True
                 if clock() >= beat:
                     await self._renew()
                     beat = clock() + LEASE_S / 4

@@ -48,7 +48,7 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
 
 async def _announce(ready: asyncio.Event, app: Any) -> None:
     await ready.wait()
-    say(f"AAA listens on {app.state.url} (documents: /docs, readiness: /readyz)")
+    say(f"AAA listens on {app.state.url} (description: /openapi.json, readiness: /readyz)")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, case, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.store.tables import events, rounds
@@ -17,6 +17,7 @@ from aaa.types import Value
 
 TERMINAL = frozenset({"round.completed", "round.failed", "round.cancelled"})
 """Event kinds after which a stream ends."""
+ENDED = ("completed", "failed", "cancelled")
 
 
 class Event(Value):
@@ -32,19 +33,28 @@ async def append(
     connection: AsyncConnection,
     round_id: str,
     happened: Sequence[tuple[str, Mapping[str, Any]]],
-    **counters: int | float,
+    counters: Mapping[str, int | float] | None = None,
+    *,
+    late: bool = False,
 ) -> None:
-    """Append events (kind, data), and advance the round's counters, in this transaction."""
-    changes = {name: rounds.c[name] + amount for name, amount in counters.items()}
-    last = (
+    """Append events (kind, data), and advance the round's counters, in this transaction.
+
+    `late`: what comes home after the round has ended counts, but the round's last event stays its last.
+    """
+    changes = {name: rounds.c[name] + amount for name, amount in (counters or {}).items()}
+    number: ColumnElement[int] = literal(len(happened))
+    if late:
+        number = case((rounds.c.status.in_(ENDED), 0), else_=number)
+    row = (
         await connection.execute(
             update(rounds)
             .where(rounds.c.id == round_id)
-            .values(last_event=rounds.c.last_event + len(happened), **changes)
-            .returning(rounds.c.last_event)
+            .values(last_event=rounds.c.last_event + number, **changes)
+            .returning(rounds.c.last_event, rounds.c.status)
         )
-    ).scalar_one()
-    await insert_events(connection, round_id, last, happened)
+    ).one()
+    if not (late and row.status in ENDED):
+        await insert_events(connection, round_id, row.last_event, happened)
 
 
 async def insert_events(

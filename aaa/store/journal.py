@@ -62,9 +62,10 @@ class Journal:
                 "reserved_usd": -attempt.reserved_usd,
                 "prompt_tokens": reply.prompt_tokens or 0,
                 "completion_tokens": reply.completion_tokens or 0,
+                "turns": int(first),
             }
             happened = [("turn", _turn_event(wish, turn))] if first else []
-            await append(connection, wish.round, happened, **spent, turns=int(first))
+            await append(connection, wish.round, happened, spent, late=True)
             if first:
                 return turn
             recorded = await _turn(connection, wish)
@@ -87,7 +88,8 @@ class Journal:
                 connection,
                 wish.round,
                 [("call.failed", failed)],
-                reserved_usd=-attempt.reserved_usd,
+                {"reserved_usd": -attempt.reserved_usd},
+                late=True,
             )
 
     async def verdict(
@@ -127,8 +129,7 @@ class Journal:
                 connection,
                 round_id,
                 [("verdict", event)],
-                **{f"verdicts_{verdict.outcome}": 1},
-                pairs=int(pair is not None),
+                {f"verdicts_{verdict.outcome}": 1, "pairs": int(pair is not None)},
             )
 
 

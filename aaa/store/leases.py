@@ -81,8 +81,7 @@ async def _claim_of(connection: AsyncConnection, row: Any, runner: str, room: in
             connection,
             row.id,
             happened,
-            sessions_running=len(fresh),
-            sessions_queued=-len(fresh),
+            {"sessions_running": len(fresh), "sessions_queued": -len(fresh)},
         )
     return [*expired, *fresh]
 
@@ -145,11 +144,31 @@ async def renew(database: Database, claims: Sequence[Claim]) -> set[int]:
         return set(kept.scalars())
 
 
+async def take_over(database: Database, slot: str, runner: str) -> int:
+    """Free what earlier processes of a runner's slot held, without waiting for their leases to end.
+
+    Only one process at a time is a slot's; should an older one still live, its epoch is over.
+    """
+    async with database.begin() as connection:
+        freed = await connection.execute(
+            update(sessions)
+            .where(
+                sessions.c.status == "running",
+                sessions.c.runner.like(f"{slot}@%"),
+                sessions.c.runner != runner,
+            )
+            .values(lease_until=func.now() - text("interval '1 second'"))
+        )
+        return freed.rowcount
+
+
 async def release(database: Database, claim: Claim) -> None:
     """Give a session back unfinished; what is recorded stays. Nothing if it is no longer ours."""
     async with database.begin() as connection:
         if await _end(connection, claim, status="queued", lease_until=None, runner=None):
-            await append(connection, claim.round, [], sessions_running=-1, sessions_queued=1)
+            await append(
+                connection, claim.round, [], {"sessions_running": -1, "sessions_queued": 1}
+            )
 
 
 async def finish(
@@ -177,8 +196,7 @@ async def finish(
             connection,
             claim.round,
             [("session.finished", data | {"reason": reason, "message": message})],
-            sessions_running=-1,
-            **{f"sessions_{status}": 1},
+            {"sessions_running": -1, f"sessions_{status}": 1},
         )
         await _finish_round(connection, claim.round)
 

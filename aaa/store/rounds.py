@@ -254,8 +254,7 @@ async def resume_round(database: Database, round_id: str) -> Round:
             connection,
             round_id,
             [("round.running", {"reason": "resumed"})],
-            sessions_failed=-again.rowcount,
-            sessions_queued=again.rowcount,
+            {"sessions_failed": -again.rowcount, "sessions_queued": again.rowcount},
         )
         return await _get(connection, round_id)
 
@@ -279,9 +278,11 @@ async def cancel_round(database: Database, round_id: str) -> Round:
             connection,
             round_id,
             [],
-            sessions_cancelled=ended.rowcount,
-            sessions_queued=-row.sessions["queued"],
-            sessions_running=-row.sessions["running"],
+            {
+                "sessions_cancelled": ended.rowcount,
+                "sessions_queued": -row.sessions["queued"],
+                "sessions_running": -row.sessions["running"],
+            },
         )
         await set_status(connection, round_id, "cancelled", "asked", "cancelled on request")
         return await _get(connection, round_id)

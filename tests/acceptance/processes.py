@@ -116,7 +116,8 @@ class Process:
                 raise AssertionError(f"it ended without saying {pattern!r}:\n{''.join(self.said)}")
             return found
 
-        return until(look, pattern)
+        found: re.Match[str] = until(look, pattern)
+        return found
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal to this process alone; its exit code."""

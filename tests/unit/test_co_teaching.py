@@ -22,7 +22,7 @@ def played(*students: Agent, newer_wins: bool = True, rounds: int = 1, **more: o
             return Reply(text=good, choice_logprobs={good: -0.1, bad: -4.0})
         return Reply(text=f"text {next(count):03d}")
 
-    options = co_teaching.Options(rounds=rounds, **more)  # type: ignore[arg-type]
+    options = co_teaching.Options(rounds=rounds, **more)
     return rehearse(co_teaching.play(SEED, cast(*students, judging=LOGPROB), options), answer)
 
 

@@ -66,8 +66,8 @@ def test_together_merges_batches_and_keeps_order() -> None:
 
 def test_together_of_nothing_and_of_silent_plays() -> None:
     def silent() -> Play[int]:
+        yield from ask_all(())
         return 7
-        yield ()
 
     assert rehearse(together([]), echo).result == ()
     assert rehearse(together([silent(), silent()]), echo).result == (7, 7)

@@ -1,7 +1,8 @@
 """The model port: one method, `complete`, and the values it takes and gives. Adapters are files here.
 
-`litellm.py` reaches every provider LiteLLM knows and any OpenAI-compatible server; `local.py` runs
-llama.cpp in this process. No adapter retries, limits or records anything: `asking.py` does.
+`direct.py` reaches OpenAI-compatible servers by their address, `litellm.py` every other provider
+that LiteLLM knows; `local.py` runs llama.cpp in this process. No adapter retries, limits or records
+anything: `asking.py` does.
 """
 
 import importlib
@@ -45,9 +46,14 @@ def open_model(card: AgentCard, settings: Settings) -> Model:
 
     Adapters are imported here and not above, for they are heavy: LiteLLM takes seconds.
     """
-    name = "local" if card.is_local else "litellm"
+    name = "local" if card.is_local else "direct" if is_compatible(card) else "litellm"
     adapter = cast(_Adapter, importlib.import_module(f"{__name__}.{name}"))
     return adapter.open_model(card, settings)
+
+
+def is_compatible(card: AgentCard) -> bool:
+    """Whether the card names an OpenAI-compatible server by its address: no need for LiteLLM then."""
+    return card.api_base is not None and card.model.startswith("openai/")
 
 
 def price_of(card: AgentCard) -> Price | None:

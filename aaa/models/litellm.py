@@ -16,6 +16,7 @@ from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
 from aaa.models.failures import read_failure, told_by
 from aaa.models.redact import brief
+from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
 from aaa.types import ChoiceShape, FinishReason, JsonShape, Reply
@@ -91,20 +92,6 @@ def api_key(card: AgentCard, environ: Mapping[str, str]) -> str | None:
     if not key:
         raise ModelError("auth", f"{card.model}: set environment variable {card.api_key_env}")
     return key
-
-
-def strict(schema: object) -> bool:
-    """Whether strict mode takes a schema: every object closed, every property required."""
-    if isinstance(schema, list):
-        return all(strict(part) for part in schema)
-    if not isinstance(schema, dict):
-        return True
-    if "properties" in schema or schema.get("type") == "object":
-        names = set(schema.get("properties", {}))
-        closed = schema.get("additionalProperties") is False
-        if not closed or names != set(schema.get("required", ())):
-            return False
-    return all(strict(part) for part in schema.values())
 
 
 def read_reply(card: AgentCard, request: Request, answer: Any, cost_usd: float | None) -> Reply:

@@ -7,8 +7,9 @@ import pytest
 
 from aaa.errors import ModelError
 from aaa.models import Request, price_of
-from aaa.models.litellm import _arguments, _cost, api_key, read_reply, strict
+from aaa.models.litellm import _arguments, _cost, api_key, read_reply
 from aaa.models.prices import price_in
+from aaa.models.schemas import strict
 from aaa.scenario import AgentCard, Price
 from aaa.types import ChoiceShape, JsonShape, Message, Sampling
 

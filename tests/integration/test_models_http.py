@@ -1,6 +1,7 @@
-"""The LiteLLM adapter against a stub that misbehaves: every failure's kind, and one request each.
+"""The HTTP adapters against a stub that misbehaves: every failure's kind, and one request each.
 
-The Anthropic id goes through LiteLLM's own HTTP client, the OpenAI one through OpenAI's.
+DIRECT is our own adapter. LiteLLM takes the Anthropic id through its own HTTP client, the OpenAI one
+through OpenAI's.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Any, Literal
 import pytest
 
 from aaa.errors import FailureKind, ModelError
-from aaa.models import Model, Request, open_model, price_of
+from aaa.models import Model, Request, litellm, open_model, price_of
 from aaa.models.once import load
 from aaa.scenario import AgentCard, Limits, Price
 from aaa.settings import Settings
@@ -37,6 +38,9 @@ COMPLETION: dict[str, Any] = {
 }
 Delivery = Literal["whole", "drop", "reset", "hang", "drip", "short"]
 OPENAI, ANTHROPIC = "openai/some-model", "anthropic/claude-sonnet-4-5"
+DIRECT = "direct"
+COMPATIBLE = [DIRECT, OPENAI]
+OPENED: list[Model] = []
 
 
 @dataclass
@@ -103,20 +107,32 @@ async def stub() -> AsyncIterator[Stub]:
 
 
 @pytest.fixture(autouse=True)
+async def _closed() -> AsyncIterator[None]:
+    """What a test opened is closed behind it."""
+    yield
+    while OPENED:
+        await OPENED.pop().close()
+
+
+@pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AAA_CANARY_KEY", KEY)
 
 
-def model_at(base: str, model: str = OPENAI, timeout_s: float = 20, **more: Any) -> Model:
+def model_at(base: str, model: str, timeout_s: float = 20, **more: Any) -> Model:
+    """A model of that server: by the direct adapter, or by LiteLLM's OpenAI or Anthropic way."""
     card = AgentCard(
         name="x",
-        model=model,
-        api_base=f"{base}/v1" if model == OPENAI else base,
+        model=OPENAI if model == DIRECT else model,
+        api_base=base if model == ANTHROPIC else f"{base}/v1",
         api_key_env="AAA_CANARY_KEY",
         family="f",
         limits=Limits(timeout_s=timeout_s),
     )
-    return open_model(card.model_copy(update=more), Settings())
+    adapter = open_model if model == DIRECT else litellm.open_model
+    opened = adapter(card.model_copy(update=more), Settings())
+    OPENED.append(opened)
+    return opened
 
 
 def request(shape: ChoiceShape | JsonShape | None = None) -> Request:
@@ -154,7 +170,7 @@ ERRORS: list[tuple[int, str, FailureKind]] = [
 ]
 
 
-@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])
 @pytest.mark.parametrize(("status", "message", "kind"), ERRORS)
 async def test_each_refusal_is_one_request(
     stub: Stub, model: str, status: int, message: str, kind: FailureKind
@@ -165,7 +181,7 @@ async def test_each_refusal_is_one_request(
     assert f"HTTP {status}" in str(error)
 
 
-@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])
 @pytest.mark.parametrize(
     ("delivery", "kind"),
     [
@@ -184,7 +200,7 @@ async def test_each_broken_delivery_is_one_request(
     assert (error.kind, len(stub.requests)) == (kind, 1)
 
 
-@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])
 @pytest.mark.parametrize(
     "body",
     [
@@ -206,7 +222,7 @@ async def test_each_odd_body_is_one_request(stub: Stub, model: str, body: Any) -
     assert len(stub.requests) == 1
 
 
-@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])
 async def test_retry_after_is_told_and_not_slept(stub: Stub, model: str) -> None:
     stub.status, stub.body = 429, {"error": {"message": "slow"}}
     stub.headers = {"retry-after": "120"}
@@ -217,15 +233,16 @@ async def test_retry_after_is_told_and_not_slept(stub: Stub, model: str) -> None
     assert later > 1e6
 
 
-@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])
 async def test_nobody_there_is_unreachable(model: str) -> None:
     assert (await failure(model_at("http://127.0.0.1:9", model))).kind == "unreachable"
 
 
-async def test_a_completion_becomes_a_reply(stub: Stub) -> None:
+@pytest.mark.parametrize("model", COMPATIBLE)
+async def test_a_completion_becomes_a_reply(model: str, stub: Stub) -> None:
     stub.body = COMPLETION
     price = Price(input_usd_per_mtok=1, output_usd_per_mtok=2)
-    reply = await model_at(stub.base, price=price).complete(request())
+    reply = await model_at(stub.base, model, price=price).complete(request())
     assert (reply.text, reply.finish_reason) == ("hello", "stop")
     assert (reply.prompt_tokens, reply.completion_tokens) == (30, 2)
     assert (reply.model, reply.request_id) == ("as-served", "cmpl-1")
@@ -236,28 +253,31 @@ async def test_a_completion_becomes_a_reply(stub: Stub) -> None:
     assert stub.keys == [f"bearer {KEY}"]
 
 
-async def test_an_unlisted_model_has_an_unknown_cost(stub: Stub) -> None:
+@pytest.mark.parametrize("model", COMPATIBLE)
+async def test_an_unlisted_model_has_an_unknown_cost(model: str, stub: Stub) -> None:
     stub.body = COMPLETION
-    assert (await model_at(stub.base).complete(request())).cost_usd is None
+    assert (await model_at(stub.base, model).complete(request())).cost_usd is None
 
 
+@pytest.mark.parametrize("model", COMPATIBLE)
 async def test_a_server_without_a_key_gets_none_of_ours(
-    stub: Stub, monkeypatch: pytest.MonkeyPatch
+    model: str, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     stub.body = COMPLETION
-    await model_at(stub.base, api_key_env=None).complete(request())
-    assert stub.keys == ["bearer none"]
+    await model_at(stub.base, model, api_key_env=None).complete(request())
+    assert stub.keys == ["" if model == DIRECT else "bearer none"]
 
 
-async def test_choices_are_read_from_the_alternatives(stub: Stub) -> None:
+@pytest.mark.parametrize("model", COMPATIBLE)
+async def test_choices_are_read_from_the_alternatives(model: str, stub: Stub) -> None:
     listed = [("A", -0.5), (" a", -2.0), ("B", -1.5), ("C", -7.0)]
     top = [{"token": token, "logprob": p, "bytes": None} for token, p in listed]
     first = {"token": "A", "logprob": -0.5, "bytes": None, "top_logprobs": top}
     choice = {**COMPLETION["choices"][0], "logprobs": {"content": [first]}}
     stub.body = {**COMPLETION, "choices": [choice]}
     shape = ChoiceShape(choices=("A", "B"))
-    reply = await model_at(stub.base).complete(request(shape))
+    reply = await model_at(stub.base, model).complete(request(shape))
     assert reply.choice_logprobs is not None
     assert set(reply.choice_logprobs) == {"A", "B"}
     assert reply.choice_logprobs["A"] > -0.5
@@ -266,24 +286,27 @@ async def test_choices_are_read_from_the_alternatives(stub: Stub) -> None:
     assert (sent["logprobs"], sent["top_logprobs"], sent["max_tokens"]) == (True, 20, 1)
 
 
-async def test_a_schema_reaches_the_server(stub: Stub) -> None:
+@pytest.mark.parametrize("model", COMPATIBLE)
+async def test_a_schema_reaches_the_server(model: str, stub: Stub) -> None:
     stub.body = COMPLETION
     fields = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
-    await model_at(stub.base).complete(request(JsonShape(name="s", fields=fields)))
+    await model_at(stub.base, model).complete(request(JsonShape(name="s", fields=fields)))
     (sent,) = stub.requests
     assert sent["response_format"]["json_schema"] == {"name": "s", "schema": fields, "strict": True}
 
 
-async def test_many_at_once_on_one_loop(stub: Stub) -> None:
+@pytest.mark.parametrize("model", COMPATIBLE)
+async def test_many_at_once_on_one_loop(model: str, stub: Stub) -> None:
     stub.body = COMPLETION
-    model = model_at(stub.base)
-    replies = await asyncio.gather(*(model.complete(request()) for _ in range(50)))
+    asked = model_at(stub.base, model)
+    replies = await asyncio.gather(*(asked.complete(request()) for _ in range(50)))
     assert len(stub.requests) == len(replies) == 50
 
 
-async def test_cancelling_abandons_the_request(stub: Stub) -> None:
+@pytest.mark.parametrize("model", COMPATIBLE)
+async def test_cancelling_abandons_the_request(model: str, stub: Stub) -> None:
     stub.delivery = "hang"
-    task = asyncio.create_task(model_at(stub.base).complete(request()))
+    task = asyncio.create_task(model_at(stub.base, model).complete(request()))
     while not stub.requests:
         await asyncio.sleep(0.01)
     task.cancel()

@@ -23,6 +23,18 @@ def check_prices(script: Script) -> None:
         )
 
 
+def check_cluster(settings: Settings) -> None:
+    """Refuse a cluster beyond this machine over the embedded database. Raises `SetupError`."""
+    if settings.ray_address is None or settings.database_url is not None:
+        return
+    host = settings.ray_address.removeprefix("ray://").rsplit(":", 1)[0]
+    if host not in ("127.0.0.1", "localhost", "auto", "[::1]"):
+        raise SetupError(
+            f"RAY_ADDRESS {settings.ray_address!r} is another machine, which cannot reach the embedded "
+            "database of this one: set DATABASE_URL to a PostgreSQL server that all nodes reach"
+        )
+
+
 def check_reach(
     script: Script, settings: Settings, environ: Mapping[str, str] | None = None
 ) -> None:

@@ -5,7 +5,7 @@ Left out: where files are found (`catalogue.py`) and what the seeds are (`seeds.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -227,11 +227,18 @@ def _fields_at(kind: type[Value], parents: list[Any]) -> list[str]:
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
             continue  # an index, or a key of a mapping
-        inside = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        model = next((t for t in inside if isinstance(t, type) and issubclass(t, Value)), None)
+        model = next(_values_in(field.annotation), None)
         if model is None:
             return []
     return list(getattr(model, "model_fields", {}))
+
+
+def _values_in(annotation: Any) -> Iterator[type[Value]]:
+    """The models that an annotation names, however deep: `tuple[InlineSeed, ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, Value):
+        yield annotation
+    for part in getattr(annotation, "__args__", ()):
+        yield from _values_in(part)
 
 
 def override(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

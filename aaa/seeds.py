@@ -72,7 +72,7 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
 
 def _inline(seeds: Iterable[InlineSeed]) -> Iterator[Row]:
     for number, seed in enumerate(seeds):
-        yield f"seeds.inline[{number}]", seed.model_dump(mode="json", exclude_none=True)
+        yield f"seeds.inline[{number}]", seed.model_dump(mode="json", exclude_defaults=True)
 
 
 def _rows(path: Path) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from aaa.catalogue import Catalogue, Script
 from aaa.errors import InputError, NotFound
+from aaa.preflight import check_prices
 from aaa.scenario import Scenario, Seeds, override, parse
 from aaa.types import Seed, Value
 
@@ -39,6 +40,7 @@ def prepare(catalogue: Catalogue, asked: StartRound) -> tuple[Script, tuple[Seed
     try:
         scenario, folder = _scenario(catalogue, asked)
         script, seeds = catalogue.prepare(scenario, folder)
+        check_prices(script)
     except NotFound as error:  # a name inside the request, not the thing that was requested
         raise InputError(str(error)) from error
     return _without_seeds(script), seeds

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import secrets
+import shutil
 import signal
 import tempfile
 import threading
@@ -49,6 +50,13 @@ def start_ray(settings: Settings, namespace: str) -> Any:
             + ("check RAY_ADDRESS" if settings.ray_address else "see `aaa doctor`")
         ) from error
     return ray
+
+
+def stop_ray(ray: Any, settings: Settings) -> None:
+    """Leave Ray; what it wrote on this machine goes with it."""
+    ray.shutdown()
+    if settings.ray_address is None:
+        shutil.rmtree(_temporary(settings.home), ignore_errors=True)
 
 
 def keep_signals() -> None:

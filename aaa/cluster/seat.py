@@ -5,7 +5,7 @@ import socket
 from typing import Any
 
 from aaa.asking import Ask, LeaseLost, RoundStopped, Wish, asker
-from aaa.errors import AAAError, ModelError
+from aaa.errors import AAAError, ModelError, StoreError
 from aaa.models import Model, open_model, price_of
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
@@ -55,5 +55,7 @@ class Seat:
             return Granted(stopped=str(stopped))
         except LeaseLost:
             return Granted(lost=True)
+        except StoreError:  # nothing was asked that is not on record: give the session back
+            return Granted(stopped="database_away")
         except AAAError as error:  # missing weights, no key: the model cannot be reached from here
             return Granted(failure=Failure(kind="unreachable", message=str(error)))

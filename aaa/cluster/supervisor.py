@@ -13,7 +13,7 @@ import socket
 
 from aaa.cluster.actors import Actors
 from aaa.cluster.plan import Desired, plan, seat_name
-from aaa.cluster.runtime import keep_signals, start_ray
+from aaa.cluster.runtime import keep_signals, start_ray, stop_ray
 from aaa.errors import StoreError
 from aaa.settings import Settings
 from aaa.store.database import Database
@@ -43,7 +43,7 @@ async def _lead(settings: Settings, database: Database, stop: asyncio.Event, sti
         await _loop(settings, database, actors, stop, still)
     finally:
         await actors.drain(DRAIN_S)
-        await asyncio.to_thread(ray.shutdown)
+        await asyncio.to_thread(stop_ray, ray, settings)
 
 
 async def _loop(

@@ -27,7 +27,7 @@ from aaa.commands.serve import stopping
 from aaa.commands.table import print_rows
 from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
-from aaa.preflight import check_prices, check_reach
+from aaa.preflight import check_cluster, check_prices, check_reach
 from aaa.settings import Settings
 from aaa.store.database import open_database
 from aaa.store.leases import alive
@@ -65,6 +65,7 @@ async def run(settings: Settings, wanted: Wanted) -> int:
     """Play a round to its end; exit code 0 when it completed."""
     catalogue, script, _ = prepared(settings, wanted.scenario, _overrides(wanted))
     check_prices(script)
+    check_cluster(settings)
     if settings.ray_address is None:
         check_reach(script, settings)
     say(f"Starting {script.scenario.name}: database, Ray and control plane on this machine …")

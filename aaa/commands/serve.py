@@ -13,6 +13,7 @@ from aaa.catalogue import open_catalogue
 from aaa.cluster.supervisor import supervise
 from aaa.commands.opening import say
 from aaa.errors import SetupError
+from aaa.preflight import check_cluster
 from aaa.settings import Settings
 from aaa.store.database import open_database
 
@@ -24,6 +25,8 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
             f"{host} can be reached from other machines: set AAA_TOKEN to a secret first, or listen "
             "on 127.0.0.1"
         )
+    if supervisor:
+        check_cluster(settings)
     async with open_database(settings) as database:
         catalogue = open_catalogue(settings)
         token = None if settings.token is None else settings.token.get_secret_value()

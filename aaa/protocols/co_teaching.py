@@ -94,6 +94,7 @@ def _critique(teacher: Agent, seed: Seed, answer: Turn, options: Options) -> Cal
 def _revision(seed: Seed, answer: Turn, critiques: tuple[Turn, ...], options: Options) -> Call:
     """The student goes on in its own conversation: prompt, its answer, the criticism."""
     criticism = "\n\n".join(critique.text.strip() for critique in critiques)
+    asked = PROMPTS.fill("revise", critique=criticism, question=seed.prompt[-1].content)
     return Call(
         seat="student",
         agent=answer.call.agent,
@@ -101,7 +102,7 @@ def _revision(seed: Seed, answer: Turn, critiques: tuple[Turn, ...], options: Op
         messages=(
             *seed.prompt,
             Message(role="assistant", content=answer.text),
-            Message(role="user", content=PROMPTS.fill("revise", critique=criticism)),
+            Message(role="user", content=asked),
         ),
         sampling=Sampling(max_tokens=options.answer_tokens),
     )

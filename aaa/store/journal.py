@@ -2,7 +2,7 @@
 
 Safe under any repetition: a turn is one row per (session, index), and whoever comes second reads what
 the first wrote. A verdict is written only by the session's present owner (its epoch). Every transaction
-takes the round's row last or first-and-last, never between others, so they cannot deadlock.
+here takes the round's row last and waits for no other row while it holds it, so none can deadlock.
 """
 
 import hashlib
@@ -33,7 +33,13 @@ class Journal:
         self.database = database
 
     async def begin(self, wish: Wish, worst_usd: float) -> Attempt | Turn:
-        """Record an intent. One short transaction, committed before the request leaves."""
+        """Record an intent. One short transaction, committed before the request leaves.
+
+        A repeat after a lost connection may leave an attempt open; the next one closes it.
+        """
+        return await patiently(lambda: self._begin(wish, worst_usd), for_s=20)
+
+    async def _begin(self, wish: Wish, worst_usd: float) -> Attempt | Turn:
         async with self.database.begin() as connection:
             recorded = await _turn(connection, wish)
             if recorded is not None:
@@ -130,6 +136,7 @@ class Journal:
                 round_id,
                 [("verdict", event)],
                 {f"verdicts_{verdict.outcome}": 1, "pairs": int(pair is not None)},
+                late=True,
             )
 
 
@@ -183,11 +190,15 @@ async def _turn(connection: AsyncConnection, wish: Wish) -> Turn | None:
 
 
 async def _owned(connection: AsyncConnection, session: int, epoch: int) -> None:
-    """Raises `LeaseLost` unless this claim still owns the session; holds it until commit."""
+    """Raises `LeaseLost` unless this claim owns the session.
+
+    It takes no lock: who holds a session's row may not wait for its round's. A claim that is lost between
+    this look and the commit leaves an intent or a verdict that the next owner's replay would make too.
+    """
     found = await connection.execute(
-        select(true())
-        .where(sessions.c.id == session, sessions.c.epoch == epoch, sessions.c.status == "running")
-        .with_for_update(read=True)
+        select(true()).where(
+            sessions.c.id == session, sessions.c.epoch == epoch, sessions.c.status == "running"
+        )
     )
     if found.one_or_none() is None:
         raise LeaseLost(f"session {session}: claim {epoch} is over")

@@ -317,6 +317,8 @@ async def _legal(connection: AsyncConnection, round_id: str, command: str) -> Ro
     row = await _get(connection, round_id, lock=True)
     if row.status not in LEGAL[command]:
         legal = [name for name, states in LEGAL.items() if row.status in states]
+        if not row.sessions["failed"] and row.status == "completed":
+            legal = []
         raise Conflict(
             f"round {round_id!r} is {row.status}: {command} is not possible; "
             f"possible: {', '.join(legal) or 'nothing'}"

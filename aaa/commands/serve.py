@@ -32,19 +32,22 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
         token = None if settings.token is None else settings.token.get_secret_value()
         stop, ready = asyncio.Event(), asyncio.Event()
         tasks: list[asyncio.Task[None]] = []
+        announcing: asyncio.Task[None] | None = None
         with stopping(stop):
             if api:
                 app = create_app(settings, database, catalogue, token=token)
                 tasks.append(
                     asyncio.create_task(serve_api(app, host, port, ready=ready, stop=stop))
                 )
-                tasks.append(asyncio.create_task(_announce(ready, app)))
+                announcing = asyncio.create_task(_announce(ready, app))
             if supervisor:
                 tasks.append(asyncio.create_task(supervise(settings, database, stop)))
             try:
                 await asyncio.gather(*tasks)
             finally:
                 stop.set()
+                if announcing is not None:
+                    announcing.cancel()  # what never listened is never announced
                 await asyncio.gather(*tasks, return_exceptions=True)
     return 0
 

@@ -131,4 +131,4 @@ def test_nothing_is_left_running(stocked: Home) -> None:
 def test_an_unknown_pair_and_format_are_refused(stocked: Home) -> None:
     assert "pnone" in refused(stocked, "explain", "pnone", code=2)
     told = refused(stocked, "export", "none", "--format", "word", "-o", "-", code=2)
-    assert "none" in told
+    assert "trl-dpo" in told

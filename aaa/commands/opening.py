@@ -1,6 +1,7 @@
 """How a command reaches a control plane: the one `AAA_URL` names, or one of its own for its lifetime."""
 
 import json
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,14 @@ async def open_client(settings: Settings, *more_scenarios: Path) -> AsyncIterato
         Client(url, settings.token) as client,
     ):
         yield client
+
+
+def command_name() -> str:
+    """How this user calls us: `aaa` where the shell finds it, else the way to it."""
+    if shutil.which("aaa"):
+        return "aaa"
+    script = Path(sys.argv[0]).absolute()
+    return str(script.relative_to(Path.cwd())) if script.is_relative_to(Path.cwd()) else str(script)
 
 
 def say(text: str = "") -> None:

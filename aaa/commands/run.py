@@ -20,7 +20,7 @@ from aaa.client import Client
 from aaa.cluster.supervisor import supervise
 from aaa.commands import watch
 from aaa.commands.export import write_pairs
-from aaa.commands.opening import say, show
+from aaa.commands.opening import command_name, say, show
 from aaa.commands.rounds import unfinished
 from aaa.commands.scenarios import prepared
 from aaa.commands.serve import stopping
@@ -140,7 +140,7 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
 
 
 def _again(wanted: Wanted, round_id: str) -> str:
-    return f"aaa run {wanted.scenario} --resume {round_id}"
+    return f"{command_name()} run {wanted.scenario} --resume {round_id}"
 
 
 async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.Event) -> int:
@@ -180,9 +180,10 @@ async def _conclude(
     pair = await _first_pair(files[0]) if found["pairs"] else None
     if wanted.next_steps or pair:
         say("Next:")
-        say(f"  aaa explain {pair}" if pair else f"  aaa rounds show {round_id}")
-        say(f"  aaa export {round_id} --format trl-dpo -o pairs.jsonl")
-        say(f"  aaa run {wanted.scenario} --limit 16")
+        aaa = command_name()
+        say(f"  {aaa} explain {pair}" if pair else f"  {aaa} rounds show {round_id}")
+        say(f"  {aaa} export {round_id} --format trl-dpo -o pairs.jsonl")
+        say(f"  {aaa} run {wanted.scenario} --limit 16")
 
 
 def _story(found: dict[str, Any], elapsed_s: float) -> list[str]:

@@ -29,6 +29,7 @@ from aaa.errors import SetupError, StoreError
 from aaa.settings import Settings
 
 T = TypeVar("T")
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # a cancelled query is no news to a person
 
 SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 """Settings without which an acknowledged answer could be lost, and paid for again."""

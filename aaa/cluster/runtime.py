@@ -1,4 +1,4 @@
-"""Starting Ray: on this machine, closed to others, or joining the user's cluster (`RAY_ADDRESS`)."""
+"""Starting Ray: on this machine, closed to whoever lacks its token, or joining a cluster (`RAY_ADDRESS`)."""
 
 import hashlib
 import logging
@@ -20,7 +20,8 @@ OBJECT_STORE_BYTES = 100 * 2**20  # nothing large travels: turns do, weights and
 def start_ray(settings: Settings, namespace: str) -> Any:
     """The `ray` module, connected. Raises `SetupError`.
 
-    On this machine: dashboard off, loopback, token mode with a token file only its owner can read.
+    On this machine: dashboard off, and token mode with a token file only its owner can read. Ray's own
+    ports listen on every interface; without the token they serve nobody.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

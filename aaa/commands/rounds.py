@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from aaa.catalogue import open_catalogue
 from aaa.client import Client
 from aaa.commands.opening import open_client, say, show
 from aaa.commands.table import print_rows
@@ -136,11 +135,3 @@ async def unfinished(client: Client, scenario: str) -> list[str]:
         for item in items
         if item["scenario"] == scenario and item["status"] in ("queued", "running", "paused")
     ]
-
-
-def scenario_name(settings: Settings, scenario: str) -> str:
-    """The name behind a SCENARIO argument. Raises `InputError`, `NotFound`."""
-    if is_file(scenario):
-        return Path(scenario).stem
-    open_catalogue(settings).scenario(scenario)
-    return scenario

@@ -32,8 +32,6 @@ from aaa.settings import Settings
 from aaa.store.database import open_database
 from aaa.store.leases import alive
 
-STOPPED = 4
-"""Exit code: the round did not end, and can go on."""
 FORMATS = ("trl-dpo", "canonical")
 
 
@@ -75,7 +73,7 @@ async def run(settings: Settings, wanted: Wanted) -> int:
             round_id = await _begin(client, script, wanted)
             began = time.monotonic()
             code = await _follow(client, round_id, wanted, stop)
-            if code == STOPPED:
+            if code == watch.STOPPED:
                 say(f"Stopped. Nothing recorded is lost; go on with:\n  {_again(wanted, round_id)}")
             else:
                 await _conclude(settings, client, round_id, wanted, time.monotonic() - began)
@@ -157,7 +155,7 @@ async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.E
     with contextlib.suppress(asyncio.CancelledError):
         await watching
     say("Stopping: calls in flight come home (at most 10 s) …")
-    return STOPPED
+    return watch.STOPPED
 
 
 async def _conclude(

@@ -205,24 +205,25 @@ async def _owned(connection: AsyncConnection, session: int, epoch: int) -> None:
 
 
 async def _new_attempt(connection: AsyncConnection, wish: Wish, reserved_usd: float) -> int:
-    """Number of a new attempt. Only the session's owner makes one, so numbers do not collide."""
+    """Number of a new attempt. Whoever took the same one first, a lost owner say, is counted past."""
     await _owned(connection, wish.session, wish.epoch)
     of_call = (attempts.c.session_id == wish.session) & (attempts.c.index == wish.index)
     number = select(func.coalesce(func.max(attempts.c.attempt), 0) + 1).where(of_call)
-    made = await connection.execute(
-        insert(attempts)
-        .values(
-            session_id=wish.session,
-            index=wish.index,
-            attempt=number.scalar_subquery(),
-            epoch=wish.epoch,
-            agent=wish.call.agent,
-            status="asking",
-            reserved_usd=reserved_usd,
-        )
-        .returning(attempts.c.attempt)
-    )
-    return int(made.scalar_one())
+    values = {
+        "session_id": wish.session,
+        "index": wish.index,
+        "attempt": number.scalar_subquery(),
+        "epoch": wish.epoch,
+        "agent": wish.call.agent,
+        "status": "asking",
+        "reserved_usd": reserved_usd,
+    }
+    make = pg_insert(attempts).values(values).on_conflict_do_nothing()
+    while True:
+        made = await connection.execute(make.returning(attempts.c.attempt))
+        found = made.scalar_one_or_none()
+        if found is not None:
+            return int(found)
 
 
 async def _abandon_older(connection: AsyncConnection, wish: Wish, number: int) -> float:

@@ -1,20 +1,22 @@
-"""How one call is asked: the only owner of retries, of the wait between them, and of a seat's slots.
+"""How one call is asked: the only owner of retries, and of the wait between them.
 
-`asker` turns a model into "wish -> turn": each attempt's intent is on record before its request leaves,
-its answer after it came. What the provider refuses for good becomes the turn's outcome; what may pass
-is tried again; what does not pass in time is raised and ends the session with its reason, asked again
-when the round is resumed. Every retry below this (LiteLLM, SDKs, Ray) is off.
+`asker` turns a model into "wish -> turn": it waits at the model's gate, then each attempt's intent is on
+record before its request leaves, and its answer after it came. What the provider refuses for good becomes
+the turn's outcome; what may pass is tried again; what does not pass in time is raised and ends the session
+with its reason, asked again when the round is resumed. Every retry below this (LiteLLM, SDKs, Ray) is off.
 """
 
-import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from aaa.errors import OF_THE_REQUEST, TRANSIENT, AAAError, ModelError
+from aaa.errors import OF_THE_ACCOUNT, OF_THE_REQUEST, TRANSIENT, AAAError, ModelError
+from aaa.failpoints import hit, hit_soon
+from aaa.gate import Gate, Held, RoundStopped
 from aaa.models import Model, Request
-from aaa.scenario import AgentCard, Price
+from aaa.pace import Ticket
+from aaa.scenario import AgentCard, Limits, Price
 from aaa.types import Call, ChoiceShape, Failure, Message, Messages, Reply, Turn, Value
 
 LONGEST_WAIT_S = 60.0
@@ -33,16 +35,20 @@ class Wish(Value):
     sampling_seed: int
 
 
-class Attempt(NamedTuple):
+class Amount(Value):
+    """What an attempt costs, or could at most."""
+
+    usd: float
+    tokens: int
+    """Prompt and reply together."""
+
+
+class Attempt(Value):
     """An intent on record."""
 
     number: int
     """1, 2, … of this call, over all processes that ever tried it."""
-    reserved_usd: float
-
-
-class RoundStopped(AAAError):
-    """The round is paused, cancelled or at its budget: no call begins."""
+    reserved: Amount
 
 
 class LeaseLost(AAAError):
@@ -52,10 +58,11 @@ class LeaseLost(AAAError):
 class Journal(Protocol):
     """What asking needs put on record; `store.journal` does it in PostgreSQL."""
 
-    async def begin(self, wish: Wish, worst_usd: float) -> Attempt | Turn:
+    async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
         """Record the intent and reserve its worst cost; or the turn, where one is on record.
 
-        Raises `RoundStopped` or `LeaseLost`, and then nothing is recorded.
+        `within_s`: an attempt not closed for so long is nobody's. Raises `RoundStopped` or `LeaseLost`,
+        and then nothing is recorded.
         """
         ...
 
@@ -69,49 +76,149 @@ class Journal(Protocol):
         """Record that an attempt brought nothing, and whether another follows."""
         ...
 
+    async def abandon(self, wish: Wish, attempt: Attempt) -> None:
+        """Record that an attempt was broken off: what it reserved counts as spent."""
+        ...
+
 
 Ask = Callable[[Wish], Awaitable[Turn]]
 
 
-def asker(
-    card: AgentCard,
-    model: Model,
-    journal: Journal,
-    price: Price | None,
-    *,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> Ask:
-    """Ask `model` as its card allows: at most `limits.concurrency` calls in flight here."""
-    slots = asyncio.Semaphore(card.limits.concurrency)
+class Decision(NamedTuple):
+    """What to do after an attempt that brought nothing."""
 
-    async def ask(wish: Wish) -> Turn:
-        request = request_of(card, wish)
-        worst_usd = worst_cost_usd(request, price)
+    do: Literal["retry", "give_up", "hold"]
+    """`hold`: nobody should ask this model before a person looks."""
+    wait_s: float = 0.0
+
+
+def decide(
+    error: ModelError,
+    limits: Limits,
+    *,
+    tries: int,
+    asked_for_s: float,
+    dead: bool,
+    chance: float,
+) -> Decision:
+    """What becomes of a call: pure, so that every rule can be read off a table in its test.
+
+    `tries`: attempts so far that counted, this one included where it does (`counts`). `asked_for_s`: since
+    its first attempt. `dead`: the provider answers nobody, so its gate decides when to try. `chance`: from
+    0 to 1, spreads the waits: exponential with full jitter, 0.5 s doubling up to a minute.
+    """
+    if error.kind in OF_THE_ACCOUNT:
+        return Decision("hold")
+    if error.kind not in TRANSIENT:
+        return Decision("give_up")
+    if dead:
+        return Decision("retry", 0.1 * chance)
+    if counts(error) and tries >= limits.attempts:
+        return Decision("give_up")
+    ours_s = 0.1 + chance * min(LONGEST_WAIT_S, 0.5 * 2 ** min(tries, 10))
+    if error.retry_after_s is not None:
+        return Decision("retry", error.retry_after_s + 0.1 * ours_s)
+    if asked_for_s + ours_s > limits.deadline_s:
+        return Decision("give_up")
+    return Decision("retry", ours_s)
+
+
+def counts(error: ModelError) -> bool:
+    """Whether an attempt that ended so is one of the card's `attempts`: a 429 was never looked at."""
+    return error.kind != "rate_limited"
+
+
+class Asker:
+    """Asks one card's model as the card allows."""
+
+    def __init__(
+        self,
+        card: AgentCard,
+        model: Model,
+        journal: Journal,
+        price: Price | None,
+        gate: Gate,
+        *,
+        sleep: Callable[[str, float], Awaitable[None]] | None = None,
+    ) -> None:
+        """`sleep`: (round, seconds); by default the gate's, which a stopped round cuts short."""
+        self.card, self.model, self.journal = card, model, journal
+        self.price, self.gate = price, gate
+        self.sleep = sleep or gate.sleep
+
+    async def __call__(self, wish: Wish) -> Turn:
+        """Grant a wish. Raises `ModelError`, `RoundStopped`, `LeaseLost`, `Held`, `StoreError`."""
+        request = request_of(self.card, wish)
+        worst = Amount(usd=worst_cost_usd(request, self.price), tokens=worst_tokens(request))
+        since = time.monotonic()
         tries = 0
         while True:
-            async with slots:
-                begun = await journal.begin(wish, worst_usd)
-                if isinstance(begun, Turn):
-                    return begun
-                tries += 1
-                try:
-                    turn = await _attempt(model, request, wish)
-                except ModelError as error:
-                    wait_s = retry_in_s(error, tries, card.limits.attempts)
-                    await journal.fail(wish, begun, error, wait_s)
-                    if wait_s is None:
-                        raise
-                else:
-                    return await journal.answer(wish, begun, turn)
-            await sleep(wait_s)
+            ticket = await self.gate.enter(wish.round, expected_tokens(request))
+            got = await self._once(wish, request, worst, ticket)
+            if isinstance(got, Turn):
+                return got
+            attempt, error = got
+            dead = self.gate.pace.breaker.since is not None
+            tries += counts(error) and not dead
+            decision = decide(
+                error,
+                self.card.limits,
+                tries=tries,
+                asked_for_s=time.monotonic() - since,
+                dead=dead,
+                chance=random.random(),
+            )
+            again_in_s = decision.wait_s if decision.do == "retry" else None
+            await self.journal.fail(wish, attempt, error, again_in_s)
+            if decision.do == "hold":
+                raise Held(error.kind, str(error))
+            if decision.do == "give_up":
+                raise error
+            await self.sleep(wish.round, decision.wait_s)
 
-    return ask
+    async def _once(
+        self, wish: Wish, request: Request, worst: Amount, ticket: Ticket
+    ) -> Turn | tuple[Attempt, ModelError]:
+        """One attempt: the turn on record, or why there is none. The ticket goes back in any case."""
+        call = (wish.session, wish.index)
+        within_s = self.card.limits.timeout_s + GRACE_S
+        try:
+            begun = await self.journal.begin(wish, worst, within_s)
+        except BaseException:
+            self.gate.unused(ticket)
+            raise
+        if isinstance(begun, Turn):
+            self.gate.unused(ticket)
+            return begun
+        hit("begin.after")
+        try:
+            turn = await self.gate.carry(wish.round, _attempt(self.model, request, wish))
+        except ModelError as error:
+            self.gate.leave(ticket, call, error, None)
+            return begun, error
+        except RoundStopped:
+            self.gate.gone()
+            await self.journal.abandon(wish, begun)
+            raise
+        except BaseException:
+            self.gate.gone()
+            raise
+        self.gate.leave(ticket, call, None, tokens_of(turn.reply))
+        hit("answer.read")
+        recorded = await self.journal.answer(wish, begun, turn)
+        hit("answer.after")
+        return recorded
+
+
+GRACE_S = 60.0
+"""How much later than its own time limit an attempt is still waited for before it counts as abandoned."""
 
 
 async def _attempt(model: Model, request: Request, wish: Wish) -> Turn:
     """One request. A refusal of this very request is a turn with a `failure`; others are raised."""
     began = time.monotonic()
     failure = None
+    hit_soon("request.sent")
     try:
         reply = clean(await model.complete(request))
     except ModelError as error:
@@ -121,17 +228,6 @@ async def _attempt(model: Model, request: Request, wish: Wish) -> Turn:
         failure = Failure(kind=error.kind, message=str(error))
     latency_s = round(time.monotonic() - began, 6)
     return Turn(index=wish.index, call=wish.call, reply=reply, failure=failure, latency_s=latency_s)
-
-
-def retry_in_s(error: ModelError, tries: int, attempts: int) -> float | None:
-    """Seconds to wait before the next attempt, or `None` to give up.
-
-    Exponential with full jitter (0.5 s doubling up to a minute); never earlier than the provider asked.
-    """
-    if error.kind not in TRANSIENT or tries >= attempts:
-        return None
-    ours = random.uniform(0.1, min(LONGEST_WAIT_S, 0.5 * 2**tries))
-    return max(ours, error.retry_after_s or 0.0)
 
 
 def request_of(card: AgentCard, wish: Wish) -> Request:
@@ -155,13 +251,36 @@ def with_persona(persona: str | None, messages: Messages) -> Messages:
     return (Message(role="system", content=persona), *messages)
 
 
+def worst_tokens(request: Request) -> int:
+    """The most tokens one attempt can take: a token is at least a byte."""
+    return _prompt_bytes(request) + _longest(request)
+
+
+def expected_tokens(request: Request) -> int:
+    """About how many tokens an attempt takes, before it is known: four bytes each, the reply half full."""
+    return _prompt_bytes(request) // 4 + max(1, _longest(request) // 2)
+
+
+def tokens_of(reply: Reply) -> int | None:
+    """Tokens that a reply took, prompt included; `None` where the provider does not tell."""
+    if reply.prompt_tokens is None or reply.completion_tokens is None:
+        return None
+    return reply.prompt_tokens + reply.completion_tokens
+
+
 def worst_cost_usd(request: Request, price: Price | None) -> float:
     """The most one attempt can cost: a token is at least a byte. 0 where the price is unknown."""
     if price is None:
         return 0.0
-    prompt_bytes = sum(len(m.content.encode()) + 16 for m in request.messages)
-    longest = 1 if isinstance(request.shape, ChoiceShape) else request.sampling.max_tokens or 4096
-    return price.cost_usd(prompt_bytes, longest)
+    return price.cost_usd(_prompt_bytes(request), _longest(request))
+
+
+def _prompt_bytes(request: Request) -> int:
+    return sum(len(m.content.encode()) + 16 for m in request.messages)
+
+
+def _longest(request: Request) -> int:
+    return 1 if isinstance(request.shape, ChoiceShape) else request.sampling.max_tokens or 4096
 
 
 def clean(reply: Reply) -> Reply:

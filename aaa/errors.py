@@ -18,7 +18,8 @@ Foreign errors are translated where they enter, with their cause kept. Nothing h
 from typing import Literal, get_args
 
 FailureKind = Literal[
-    "unreachable",  # no connection, DNS, refused, dropped before a full answer
+    "unreachable",  # no connection: DNS, refused
+    "dropped",  # the connection ended before a full answer
     "timeout",  # our own clock ran out
     "rate_limited",  # 429
     "server",  # 5xx, or a 200 that holds an error
@@ -34,9 +35,15 @@ FailureKind = Literal[
 FAILURE_KINDS: tuple[str, ...] = get_args(FailureKind)
 
 TRANSIENT: frozenset[FailureKind] = frozenset(
-    {"unreachable", "timeout", "rate_limited", "server", "malformed"}
+    {"unreachable", "dropped", "timeout", "rate_limited", "server", "malformed"}
 )
 """Kinds that may be gone on the next attempt."""
+
+MAYBE_BILLED: frozenset[FailureKind] = frozenset({"dropped", "timeout", "malformed"})
+"""Kinds after which nobody can know whether the provider worked, and billed: the worst is assumed."""
+
+OF_THE_ACCOUNT: frozenset[FailureKind] = frozenset({"auth", "not_found"})
+"""Kinds that every request to this model will meet until a person mends something."""
 
 OF_THE_REQUEST: frozenset[FailureKind] = frozenset(
     {"invalid", "context_overflow", "content_filter"}

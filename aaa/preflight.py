@@ -12,15 +12,19 @@ from aaa.settings import Settings
 
 def check_prices(script: Script) -> None:
     """Refuse a budget in dollars over models of unknown price. Raises `InputError` naming them."""
-    if script.scenario.budget_usd is None:
-        return
-    unpriced = [name for name, card in script.cards.items() if price_of(card) is None]
+    scenario = script.scenario
+    capped = {name for seat in scenario.capped_in_usd for name in scenario.seats[seat]}
+    unpriced = [name for name in script.cards if name in capped and not _priced(script, name)]
     if unpriced:
         raise InputError(
-            f"scenario {script.scenario.name!r} has a budget of ${script.scenario.budget_usd:g}, but "
-            f"the price of {', '.join(map(repr, unpriced))} is unknown: set `price:` in the card, or "
-            "set budget_usd: null"
+            f"scenario {scenario.name!r} has a budget in dollars, but the price of "
+            f"{', '.join(map(repr, unpriced))} is unknown: set `price:` in the card, or no budget "
+            "(budget_usd: null, no `usd` in seat_budgets)"
         )
+
+
+def _priced(script: Script, name: str) -> bool:
+    return price_of(script.cards[name]) is not None
 
 
 def check_cluster(settings: Settings) -> None:

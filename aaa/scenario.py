@@ -18,6 +18,8 @@ from aaa.types import Agent, Judging, Messages, Sampling, Value
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 MAX_YAML_BYTES = 1_000_000
+MOST_USD = 1e9
+MOST_COUNT = 10**15
 
 
 class Limits(Value):
@@ -32,7 +34,10 @@ class Limits(Value):
     timeout_s: float = Field(120, gt=0, le=3600)
     """Longest wait for one attempt, in seconds."""
     attempts: int = Field(5, ge=1, le=100)
-    """How often one call is tried before its session gives up."""
+    """How often one call is tried before its session gives up; a 429 or a dead provider does not count."""
+    deadline_s: float = Field(900, gt=0, le=604_800)
+    """How long one call is tried in all, in seconds; waits that the provider asks for (Retry-After) are
+    obeyed beyond it. A provider that is dead for so long pauses the round."""
 
 
 class Price(Value):
@@ -45,6 +50,17 @@ class Price(Value):
         return (
             prompt_tokens * self.input_usd_per_mtok + completion_tokens * self.output_usd_per_mtok
         ) / 1e6
+
+
+class Budget(Value):
+    """Most that may be spent; `None` is no limit."""
+
+    usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
+    """US dollars."""
+    tokens: int | None = Field(None, ge=0, le=MOST_COUNT)
+    """Tokens, prompt and reply together."""
+    calls: int | None = Field(None, ge=0, le=MOST_COUNT)
+    """Requests, repeated ones included."""
 
 
 class Local(Value):
@@ -141,8 +157,14 @@ class Scenario(Value):
     """Seat -> names of the agents that hold it."""
     seeds: Seeds
     judging: Judging = Judging()
-    budget_usd: float | None = Field(None, ge=0)
+    budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
     """The round pauses before it would spend more; `None` is no limit."""
+    budget_tokens: int | None = Field(None, ge=0, le=MOST_COUNT)
+    """The same for tokens, prompt and reply together."""
+    budget_calls: int | None = Field(None, ge=0, le=MOST_COUNT)
+    """The same for requests, repeated ones included."""
+    seat_budgets: dict[str, Budget] = Field(default_factory=dict)
+    """Seat -> what its calls alone may spend."""
     concurrency: int = Field(64, ge=1, le=100_000)
     """Sessions of a round driven at once."""
     random_seed: int = 0
@@ -157,6 +179,22 @@ class Scenario(Value):
             if len(set(agents)) < len(agents):
                 raise ValueError(f"seat {seat!r} names an agent twice: {list(agents)}")
         return seats
+
+    @model_validator(mode="after")
+    def _budgets_are_of_seats(self) -> "Scenario":
+        for seat in self.seat_budgets:
+            if seat not in self.seats:
+                raise ValueError(
+                    f"`seat_budgets` names {seat!r}, but the seats are {', '.join(self.seats)}"
+                )
+        return self
+
+    @property
+    def capped_in_usd(self) -> tuple[str, ...]:
+        """Seats whose calls a budget in dollars is over."""
+        if self.budget_usd is not None:
+            return tuple(self.seats)
+        return tuple(seat for seat, cap in self.seat_budgets.items() if cap.usd is not None)
 
 
 V = TypeVar("V", bound=Value)

@@ -29,6 +29,8 @@ class Settings(Value):
     """`AAA_SCENARIOS`: the same for scenarios."""
     runners: int = Field(1, ge=1, le=1024)
     """`AAA_RUNNERS`: processes that drive sessions."""
+    lease_s: float = Field(30, ge=2, le=3600)
+    """`AAA_LEASE_S`: a session whose runner was not heard of for so long is another's, in seconds."""
 
     @property
     def models(self) -> Path:
@@ -48,6 +50,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "agents": "AAA_AGENTS",
         "scenarios": "AAA_SCENARIOS",
         "runners": "AAA_RUNNERS",
+        "lease_s": "AAA_LEASE_S",
     }
     given: dict[str, object] = {k: env[name] for k, name in names.items() if env.get(name)}
     for key in ("agents", "scenarios"):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from aaa import plugins
-from aaa.asking import Attempt, Wish
+from aaa.asking import Amount, Attempt, Wish
 from aaa.catalogue import Script
 from aaa.drive import drive
 from aaa.errors import ModelError
@@ -73,7 +73,7 @@ def _wish(claim: Claim, index: int, call: Call) -> Wish:
 
 
 async def _ask(journal: Journal, wish: Wish, answer: Answer) -> Turn:
-    begun = await journal.begin(wish, 0.0)
+    begun = await journal.begin(wish, Amount(usd=0, tokens=0), 60)
     if not isinstance(begun, Attempt):
         return begun
     try:

@@ -4,26 +4,28 @@ import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Response
-from pydantic import Field
 
 from aaa.api.guard import needs
 from aaa.api.paging import Cursor, Limit, Page, RoundId, page
 from aaa.api.problems import errors
-from aaa.api.starting import MOST_USD, StartRound, prepare
+from aaa.api.starting import StartRound, prepare
 from aaa.catalogue import Catalogue
 from aaa.errors import InputError, NotFound
+from aaa.preflight import check_prices
 from aaa.store.database import Database
 from aaa.store.rounds import (
+    Retune,
     Round,
     cancel_round,
     create_round,
     get_round,
+    get_script,
     list_rounds,
     pause_round,
     resume_round,
     retune_round,
 )
-from aaa.types import Value, fingerprint
+from aaa.types import fingerprint
 
 RoundStatus = Literal["queued", "running", "paused", "completed", "failed", "cancelled"]
 Key = Annotated[
@@ -34,14 +36,6 @@ Key = Annotated[
         description="The same key with the same body gives the round that was made first",
     ),
 ]
-
-
-class Retune(Value):
-    """What to change of a live round; what is left out stays."""
-
-    concurrency: int | None = Field(None, ge=1, le=100_000)
-    """Sessions driven at once."""
-    budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
 
 
 def routes(database: Database, catalogue: Catalogue) -> APIRouter:
@@ -95,9 +89,12 @@ def _steering(router: APIRouter, database: Database) -> None:
     told = errors(404, 409)
 
     @router.post("/{round_id}/pause", dependencies=[needs("operator")], responses=told)
-    async def pause(round_id: RoundId) -> Round:
-        """Begin no further call; those in flight come home."""
-        return await pause_round(database, round_id)
+    async def pause(round_id: RoundId, now: bool = False) -> Round:
+        """Begin no further call; those in flight come home, or with `now` are broken off.
+
+        A call broken off counts as if it had cost the most it could: nobody knows what was billed.
+        """
+        return await pause_round(database, round_id, halt=now)
 
     @router.post("/{round_id}/resume", dependencies=[needs("operator")], responses=told)
     async def resume(round_id: RoundId) -> Round:
@@ -114,6 +111,17 @@ def _steering(router: APIRouter, database: Database) -> None:
     )
     async def retune(round_id: RoundId, changes: Retune) -> Round:
         """Change the limits of a live round."""
-        return await retune_round(
-            database, round_id, concurrency=changes.concurrency, budget_usd=changes.budget_usd
-        )
+        await _check_prices(database, round_id, changes)
+        return await retune_round(database, round_id, changes)
+
+
+async def _check_prices(database: Database, round_id: str, changes: Retune) -> None:
+    """A budget in dollars over models of unknown price is refused here as at the start."""
+    script = await get_script(database, round_id)
+    seats = {seat: cap for seat, cap in (changes.seat_budgets or {}).items() if cap.usd is not None}
+    if changes.budget_usd is None and not seats:
+        return
+    capped = script.scenario.model_copy(
+        update={"budget_usd": changes.budget_usd, "seat_budgets": seats}
+    )
+    check_prices(script.model_copy(update={"scenario": capped}))

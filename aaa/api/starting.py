@@ -14,10 +14,9 @@ from pydantic import Field
 from aaa.catalogue import Catalogue, Script
 from aaa.errors import InputError, NotFound
 from aaa.preflight import check_prices
-from aaa.scenario import Scenario, Seeds, override, parse
+from aaa.scenario import MOST_USD, Scenario, Seeds, override, parse
 from aaa.types import Seed, Value
 
-MOST_USD = 1e9
 DEEPEST = 50
 """Levels of nesting in a request."""
 
@@ -67,10 +66,6 @@ def _scenario(catalogue: Catalogue, asked: StartRound) -> tuple[Scenario, Path]:
         folder = folder_of_seeds(file, catalogue.scenario_folders)
     if asked.budget_usd is not None:
         scenario = scenario.model_copy(update={"budget_usd": asked.budget_usd})
-    if scenario.budget_usd is not None and scenario.budget_usd > MOST_USD:
-        raise InputError(
-            f"scenario: key 'budget_usd': {scenario.budget_usd:g} is above {MOST_USD:g}"
-        )
     return scenario, folder
 
 

@@ -16,9 +16,9 @@ UNBOUNDED = 100_000  # calls an async actor takes at once; what bounds them is o
 class RunnerActor:
     """`Runner` as Ray runs it: its seats are found by name, in this namespace."""
 
-    def __init__(self, name: str, database_url: str) -> None:
+    def __init__(self, name: str, database_url: str, lease_s: float) -> None:
         self._handles: dict[str, Any] = {}
-        self._runner = Runner(name, database_url, self._ask)
+        self._runner = Runner(name, database_url, self._ask, lease_s=lease_s)
 
     async def run(self) -> None:
         await self._runner.run()
@@ -89,7 +89,9 @@ class Actors:
             actor = self._actor(Seat, action.name).remote(card, self._settings, self._database_url)
             self._keep(action, actor, actor.open.remote())
         else:
-            actor = self._actor(RunnerActor, action.name).remote(action.name, self._database_url)
+            actor = self._actor(RunnerActor, action.name).remote(
+                action.name, self._database_url, self._settings.lease_s
+            )
             self._keep(action, actor, actor.run.remote())
 
     def _actor(self, what: type, name: str) -> Any:
@@ -117,9 +119,11 @@ class Actors:
                 self._ray.kill(actor, no_restart=True)
 
     async def drain(self, within_s: float) -> None:
-        """Ask every runner to stop, wait at most so long, then end all actors."""
-        runners = [self._handles[n] for n, kind in self._kinds.items() if kind == "runner"]
-        stops = [runner.stop.remote() for runner in runners]
+        """Have seats begin nothing and runners give back what they drive, for so long; then end all."""
+        stops = [
+            self._handles[n].stop.remote() if kind == "runner" else self._handles[n].close.remote()
+            for n, kind in self._kinds.items()
+        ]
         with contextlib.suppress(Exception):
             await asyncio.wait_for(asyncio.gather(*stops), within_s)
         for name in list(self._kinds):

@@ -1,22 +1,25 @@
 """A runner: claims sessions, drives their plays, and gives back what it cannot finish."""
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from functools import partial
+from math import ceil
 
 from aaa import plugins
-from aaa.asking import LeaseLost, RoundStopped, Wish
+from aaa.asking import LeaseLost, Wish
 from aaa.catalogue import Script, source_of
 from aaa.cluster.plan import seat_name
 from aaa.cluster.seat import Granted
 from aaa.drive import drive
 from aaa.errors import AAAError, ModelError, NotFound, PlayChanged, ReplayMismatch, StoreError
+from aaa.failpoints import hit
+from aaa.gate import Held, RoundStopped
 from aaa.play import CallRefused
-from aaa.store.database import Database, patiently
+from aaa.store.database import Database
 from aaa.store.journal import Journal, pause_at_budget
 from aaa.store.leases import (
     LEASE_S,
@@ -29,12 +32,14 @@ from aaa.store.leases import (
     take_over,
 )
 from aaa.store.reading import recorded
-from aaa.store.rounds import get_script, pause_for
+from aaa.store.rounds import get_script, pause_for, wanted_of
 from aaa.types import Call, Note, Turn, fingerprint
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.2
+LOOK_S = 0.5
+"""How often a runner looks what is wanted of its rounds."""
 AskSeat = Callable[[str, Wish], Awaitable[Granted]]
 """(actor name of the seat, wish) -> what became of it; waits while the seat is being restarted."""
 
@@ -42,15 +47,26 @@ AskSeat = Callable[[str, Wish], Awaitable[Granted]]
 class Runner:
     """A Ray actor that drives up to `room` sessions at once."""
 
-    def __init__(self, name: str, database_url: str, ask_seat: AskSeat, room: int = 512) -> None:
+    def __init__(
+        self,
+        name: str,
+        database_url: str,
+        ask_seat: AskSeat,
+        *,
+        room: int = 512,
+        lease_s: float = LEASE_S,
+    ) -> None:
         self.slot = name
         self.name = f"{name}@{socket.gethostname()}:{os.getpid()}"
         self.database = Database(database_url, pool=6)
         self.journal = Journal(self.database)
         self.ask_seat = ask_seat
         self.room = room
+        self.lease_s = lease_s
         self.stopping = False
         self._driving: dict[int, tuple[Claim, asyncio.Task[None]]] = {}
+        self._leaving: dict[int, str] = {}
+        """Sessions that are to begin no further call, and why: too many run, or the round stopped."""
         self._scripts: dict[str, Script] = {}
         self._loop: asyncio.Task[None] | None = None
 
@@ -71,7 +87,7 @@ class Runner:
         return len(driving)
 
     async def _run(self) -> None:
-        beat = 0.0
+        beat = look = 0.0
         clock = asyncio.get_running_loop().time
         taken_over = False
         while not self.stopping:
@@ -80,10 +96,17 @@ class Runner:
                     await take_over(self.database, self.slot, self.name)
                     taken_over = True
                 if clock() >= beat:
+                    beat = clock() + self.lease_s / 4
                     await self._renew()
-                    beat = clock() + LEASE_S / 4
+                if clock() >= look:
+                    look = clock() + LOOK_S
+                    await self._obey()
                 await self._claim()
-            except Exception:  # the database may be away for a while; leases tell if too long
+            except StoreError as error:  # it may be away for a while; leases tell if for too long
+                log.warning("runner %s: %s", self.name, error)
+                beat = 0.0
+                await asyncio.sleep(0.5)
+            except Exception:
                 log.exception("runner %s: a pass failed", self.name)
                 await asyncio.sleep(1)
             await asyncio.sleep(TICK_S)
@@ -92,53 +115,90 @@ class Runner:
         room = self.room - len(self._driving)
         if room <= 0:
             return
-        for claim in await claim_sessions(self.database, self.name, room):
+        for claim in await claim_sessions(self.database, self.name, room, self.lease_s):
+            older = self._driving.get(claim.session)
+            if older is not None:  # our own lease ran out, and we took it again: one drives it
+                older[1].cancel()
             task = asyncio.create_task(self._drive(claim))
             self._driving[claim.session] = (claim, task)
-            task.add_done_callback(partial(self._driven, claim.session))
+            task.add_done_callback(partial(self._driven, claim))
 
-    def _driven(self, session: int, _: asyncio.Task[None]) -> None:
-        self._driving.pop(session, None)
+    def _driven(self, claim: Claim, _: asyncio.Task[None]) -> None:
+        mine = self._driving.get(claim.session)
+        if mine is not None and mine[0] == claim:
+            del self._driving[claim.session]
+            self._leaving.pop(claim.session, None)
 
     async def _renew(self) -> None:
         claims = [claim for claim, _ in self._driving.values()]
         info = {"sessions": len(claims)}
         await heartbeat(self.database, self.name, "runner", socket.gethostname(), os.getpid(), info)
-        kept = await renew(self.database, claims)
+        kept = await renew(self.database, claims, self.lease_s)
         for claim in claims:
-            if claim.session not in kept and claim.session in self._driving:
-                self._driving[claim.session][1].cancel()
+            mine = self._driving.get(claim.session)
+            if claim.session not in kept and mine is not None and mine[0] == claim:
+                mine[1].cancel()
+
+    async def _obey(self) -> None:
+        """Let go of sessions whose round stopped, or of which more run than are wanted."""
+        mine: dict[str, list[int]] = defaultdict(list)
+        for claim, _ in self._driving.values():
+            mine[claim.round].append(claim.session)
+        for round_id, wanted in (await wanted_of(self.database, mine)).items():
+            ids = sorted(mine[round_id], reverse=True)
+            if wanted.status != "running":
+                self._leaving |= dict.fromkeys(ids, wanted.status)
+                continue
+            too_many = excess(wanted.running, wanted.concurrency, len(ids))
+            for session in ids:
+                self._leaving.pop(session, None)
+            self._leaving |= dict.fromkeys(ids[:too_many], "yielded")
 
     async def _drive(self, claim: Claim) -> None:
-        """Drive a session to its end, whatever that is."""
+        """Drive a session to its end, whatever that is; again from its journal, where the database left."""
+        while True:
+            try:
+                await self._drive_once(claim)
+                return
+            except StoreError as error:
+                if self.stopping:
+                    return
+                log.warning("runner %s: session %s: %s", self.name, claim.session, error)
+                await asyncio.sleep(0.5)
+
+    async def _drive_once(self, claim: Claim) -> None:
         try:
             script = await self._script(claim.round)
             await self._play(claim, script)
-            await patiently(lambda: finish(self.database, claim, "completed"))
-        except RoundStopped as stopped:
-            if str(stopped) == "budget_reached":
-                await pause_at_budget(self.database, claim.round)
-            await release(self.database, claim)
+            await finish(self.database, claim, "completed")
         except StoreError:
-            log.exception(
-                "runner %s: session %s waits for its lease to end", self.name, claim.session
-            )
+            raise
         except (LeaseLost, asyncio.CancelledError):
             log.info("runner %s: session %s has another owner", self.name, claim.session)
-        except PlayChanged as error:
-            await pause_for(self.database, claim.round, "play_changed", str(error))
-            await release(self.database, claim)
-        except CallRefused as error:
-            await finish(self.database, claim, "failed", error.kind, str(error))
-        except ModelError as error:
-            await finish(self.database, claim, "failed", error.kind, str(error))
-        except ReplayMismatch as error:
-            await finish(self.database, claim, "failed", "replay_mismatch", str(error))
-        except Exception as error:
-            log.exception("runner %s: session %s", self.name, claim.session)
-            message = f"{type(error).__name__}: {error}"
-            reason = "refused" if isinstance(error, AAAError) else "internal_error"
-            with contextlib.suppress(Exception):
+        except Exception as error:  # noqa: BLE001 (each of them ends or returns the session, none is lost)
+            await self._ended(claim, error)
+
+    async def _ended(self, claim: Claim, error: Exception) -> None:
+        """Give a session back that can go on later; end one that cannot, with its reason."""
+        match error:
+            case RoundStopped():
+                if str(error) == "budget_reached":
+                    await pause_at_budget(self.database, claim.round)
+                await release(self.database, claim)
+            case Held():
+                await pause_for(self.database, claim.round, error.reason, _held(claim, error))
+                await release(self.database, claim)
+            case PlayChanged():
+                await pause_for(self.database, claim.round, "play_changed", str(error))
+                await release(self.database, claim)
+            case CallRefused() | ModelError():
+                await finish(self.database, claim, "failed", error.kind, str(error))
+            case ReplayMismatch():
+                await finish(self.database, claim, "failed", "replay_mismatch", str(error))
+            case _:
+                log.error("runner %s: session %s", self.name, claim.session, exc_info=error)
+                message = f"{type(error).__name__}: {error}"
+                reason = "refused" if isinstance(error, AAAError) else "internal_error"
                 await finish(self.database, claim, "failed", reason, message)
 
     async def _script(self, round_id: str) -> Script:
@@ -164,6 +224,7 @@ class Runner:
             "protocol", protocol.id, protocol.options, scenario.protocol.options
         )
         past = await recorded(self.database, claim.session)
+        hit("replay.after")
         turns = {turn.index: turn for turn in past.turns}
 
         async def grant(index: int, call: Call) -> Turn:
@@ -194,15 +255,34 @@ class Runner:
     async def _grant(self, seat: str, wish: Wish) -> Turn:
         if self.stopping:
             raise RoundStopped("stopping")
+        if wish.session in self._leaving:
+            raise RoundStopped(self._leaving[wish.session])
         granted = await self.ask_seat(seat, wish)
         if granted.stopped is not None:
             raise RoundStopped(granted.stopped)
+        if granted.held is not None:
+            raise Held(*granted.held)
         if granted.lost:
             raise LeaseLost(f"session {wish.session}")
+        if granted.away:
+            raise StoreError("the database does not answer")
         if granted.failure is not None:
             raise ModelError(granted.failure.kind, granted.failure.message)
         assert granted.turn is not None
         return granted.turn
+
+
+def excess(running: int, wanted: int, mine: int) -> int:
+    """How many of `mine` sessions to let go, where `running` run on all runners and `wanted` should."""
+    if running <= wanted:
+        return 0
+    return min(mine, ceil((running - wanted) * mine / running))
+
+
+def _held(claim: Claim, held: Held) -> str:
+    return (
+        f"{held}. Mend it, then `aaa rounds resume {claim.round}`: nothing recorded is asked again"
+    )
 
 
 def sampling_seed(random_seed: int, seed_id: str, index: int) -> int:

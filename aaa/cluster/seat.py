@@ -1,17 +1,33 @@
 """A seat: the one process that talks to a model, and therefore the one that records what it said."""
 
+import asyncio
+import logging
 import os
 import socket
+import time
 from typing import Any
 
-from aaa.asking import Ask, LeaseLost, RoundStopped, Wish, asker
+from aaa.asking import Ask, Asker, LeaseLost, Wish
+from aaa.cluster.plan import seat_name
 from aaa.errors import AAAError, ModelError, StoreError
-from aaa.models import Model, open_model, price_of
+from aaa.gate import Gate, Held, RoundStopped
+from aaa.models import open_model, price_of
+from aaa.pace import Pace
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
-from aaa.store.database import Database
-from aaa.store.journal import Journal
+from aaa.store.database import Database, patiently
+from aaa.store.gates import held_s, tell
+from aaa.store.journal import Journal, bring_home
+from aaa.store.rounds import wanted_of
+from aaa.store.spool import Spool
 from aaa.types import Failure, Turn, Value
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+"""How often a seat looks what is wanted of the rounds it serves."""
+TELL_S = 5.0
+"""A gate whose standing does not change is told about so often."""
 
 
 class Granted(Value):
@@ -22,8 +38,12 @@ class Granted(Value):
     """The model brought no answer in all its attempts; the session ends with this."""
     stopped: str | None = None
     """The round does not run: why."""
+    held: tuple[str, str] | None = None
+    """Nobody can ask this model before a person looks: (reason, message); the round pauses."""
     lost: bool = False
     """The session has another owner now."""
+    away: bool = False
+    """The database does not answer; what was recorded is found again when it does."""
 
 
 class Seat:
@@ -31,31 +51,70 @@ class Seat:
 
     def __init__(self, card: AgentCard, settings: Settings, database_url: str) -> None:
         self.card = card
+        self.name = seat_name(card)
         self.settings = settings
         self.database = Database(database_url, pool=6)
-        self._model: Model | None = None
-        self._ask: Ask | None = None
+        self.journal = Journal(self.database, Spool(settings.home), self.name)
+        self.gate = Gate(Pace(card.limits))
+        self._opening: asyncio.Task[Ask] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def open(self) -> dict[str, Any]:
         """Load the model; what and where this seat is. Raises `SetupError`, `ModelError`."""
-        if self._model is None:
-            self._model = open_model(self.card, self.settings)
-            self._ask = asker(self.card, self._model, Journal(self.database), price_of(self.card))
+        await self._asker()
         return {"agent": self.card.name, "host": socket.gethostname(), "pid": os.getpid()}
 
     async def ask(self, wish: Wish) -> Granted:
         """Grant a wish. Never raises what the caller must understand."""
         try:
-            await self.open()
-            assert self._ask is not None
-            return Granted(turn=await self._ask(wish))
+            ask = await self._asker()
+            return Granted(turn=await ask(wish))
         except ModelError as error:
             return Granted(failure=Failure(kind=error.kind, message=str(error)))
         except RoundStopped as stopped:
             return Granted(stopped=str(stopped))
+        except Held as held:
+            return Granted(held=(held.reason, str(held)))
         except LeaseLost:
             return Granted(lost=True)
-        except StoreError:  # nothing was asked that is not on record: give the session back
-            return Granted(stopped="database_away")
+        except StoreError:
+            return Granted(away=True)
         except AAAError as error:  # missing weights, no key: the model cannot be reached from here
-            return Granted(failure=Failure(kind="unreachable", message=str(error)))
+            return Granted(held=("not_ready", str(error)))
+
+    async def close(self) -> None:
+        """Begin no further call: who waits is sent away, what is in flight comes home."""
+        self.gate.close("stopping")
+
+    async def _asker(self) -> Ask:
+        if self._opening is None or (self._opening.done() and self._opening.exception()):
+            self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> Ask:
+        """First what an earlier process left: answers on disk, and how long the provider asked to wait."""
+        model = open_model(self.card, self.settings)
+        await patiently(lambda: bring_home(self.journal), for_s=20)
+        held = await patiently(lambda: held_s(self.database, self.name), for_s=20)
+        self.gate.pace.hold_until = time.monotonic() + held
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        return Asker(self.card, model, self.journal, price_of(self.card), self.gate)
+
+    async def _look(self) -> None:
+        """Obey what is wanted of the rounds served here, and tell how the gate stands."""
+        told: object = None
+        told_at = -TELL_S
+        while True:
+            try:
+                for round_id, wanted in (await wanted_of(self.database, self.gate.rounds)).items():
+                    if wanted.status != "running":
+                        self.gate.stop(round_id, wanted.status, halt=wanted.halt)
+                now = time.monotonic()
+                standing = self.gate.standing()
+                if standing[:4] != told or now - told_at >= TELL_S:
+                    await tell(self.database, self.name, self.card.name, standing)
+                    told, told_at = standing[:4], now
+            except StoreError:
+                log.warning("seat %s: the database is away", self.name)
+            await asyncio.sleep(LOOK_S)

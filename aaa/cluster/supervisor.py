@@ -10,21 +10,31 @@ import hashlib
 import logging
 import os
 import socket
+from typing import Any
 
 from aaa.cluster.actors import Actors
 from aaa.cluster.plan import Desired, plan, seat_name
 from aaa.cluster.runtime import keep_signals, start_ray, stop_ray
-from aaa.errors import StoreError
+from aaa.errors import AAAError, StoreError
+from aaa.failpoints import hit
 from aaa.settings import Settings
 from aaa.store.database import Database
+from aaa.store.journal import Journal, bring_home, sweep
 from aaa.store.leases import Still, heartbeat, leading, settle_empty
 from aaa.store.rounds import live_scripts
+from aaa.store.spool import Spool
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+WATCH_S, LOST_S = 2.0, 15.0
+"""How often the cluster is looked at; one that does not answer for so long is lost."""
 DRAIN_S = 9.0
 """How long calls in flight may take to come home when the supervisor is told to stop."""
+
+
+class ClusterLost(AAAError):
+    """Ray went away under us: this process cannot go on, the next one can."""
 
 
 async def supervise(settings: Settings, database: Database, stop: asyncio.Event) -> None:
@@ -39,11 +49,29 @@ async def _lead(settings: Settings, database: Database, stop: asyncio.Event, sti
     ray = await asyncio.to_thread(start_ray, settings, namespace(database.url))
     keep_signals()
     actors = Actors(ray, settings, database.url)
+    watching = asyncio.create_task(_watch(ray))
+    looping = asyncio.create_task(_loop(settings, database, actors, stop, still))
+    await asyncio.wait({watching, looping}, return_when=asyncio.FIRST_COMPLETED)
+    if watching.done():
+        await watching
+    watching.cancel()
     try:
-        await _loop(settings, database, actors, stop, still)
+        await looping
     finally:
         await actors.drain(DRAIN_S)
         await asyncio.to_thread(stop_ray, ray, settings)
+
+
+async def _watch(ray: Any) -> None:
+    """Raises `ClusterLost` when the cluster's head does not answer, or no node is left."""
+    while True:
+        await asyncio.sleep(WATCH_S)
+        try:
+            nodes = await asyncio.wait_for(asyncio.to_thread(ray.nodes), LOST_S)
+        except Exception as error:
+            raise ClusterLost(f"the Ray cluster does not answer: {error!r}") from error
+        if not any(node["Alive"] for node in nodes):
+            raise ClusterLost("the Ray cluster has no node left")
 
 
 async def _loop(
@@ -51,6 +79,7 @@ async def _loop(
 ) -> None:
     needed_at: dict[str, float] = {}
     clock = asyncio.get_running_loop().time
+    journal = Journal(database, Spool(settings.home))
     me = f"supervisor@{socket.gethostname()}:{os.getpid()}"
     while not stop.is_set():
         try:
@@ -62,7 +91,10 @@ async def _loop(
             for action in plan(desired, actors.running(), needed_at, clock()):
                 log.info("%s %s", action.do, action.name)
                 actors.do(action, desired)
+            hit("supervise.after")
             await settle_empty(database)
+            await sweep(database)
+            await bring_home(journal)
             await heartbeat(
                 database,
                 me,
@@ -71,8 +103,8 @@ async def _loop(
                 os.getpid(),
                 {"rounds": len(scripts)},
             )
-        except StoreError:  # the database is away; actors go on, and so do we when it is back
-            log.exception("supervisor: a pass failed")
+        except StoreError as error:  # it is away; actors go on, and so do we when it is back
+            log.warning("supervisor: %s", error)
         if not await still():
             log.warning("another supervisor leads now")
             return

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from aaa.api.server import local_api
 from aaa.catalogue import Catalogue, Script
 from aaa.client import Client
-from aaa.cluster.supervisor import supervise
+from aaa.cluster.keeper import keep_supervisor
 from aaa.commands import watch
 from aaa.commands.export import write_pairs
 from aaa.commands.opening import command_name, say, show
@@ -95,7 +95,7 @@ async def _everything(
         local_api(settings, database, catalogue) as url,
         Client(url, settings.token) as client,
     ):
-        supervisor = asyncio.create_task(supervise(settings, database, stop))
+        supervisor = asyncio.create_task(keep_supervisor(settings, database.url, stop))
         try:
             while not supervisor.done() and "supervisor" not in await alive(  # noqa: ASYNC110 (a row)
                 database, ["supervisor"], 5

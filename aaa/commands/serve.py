@@ -10,7 +10,7 @@ from aaa.api.app import create_app
 from aaa.api.server import is_loopback
 from aaa.api.server import serve as serve_api
 from aaa.catalogue import open_catalogue
-from aaa.cluster.supervisor import supervise
+from aaa.cluster.keeper import keep_supervisor
 from aaa.commands.opening import say
 from aaa.errors import SetupError
 from aaa.preflight import check_cluster
@@ -41,7 +41,7 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
                 )
                 announcing = asyncio.create_task(_announce(ready, app))
             if supervisor:
-                tasks.append(asyncio.create_task(supervise(settings, database, stop)))
+                tasks.append(asyncio.create_task(keep_supervisor(settings, database.url, stop)))
             try:
                 await asyncio.gather(*tasks)
             finally:

@@ -93,10 +93,14 @@ class DirectModel:
             raise ModelError(
                 "timeout", self._told(f"no answer within {limit_s:g} s", key)
             ) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientConnectorError, ValueError) as error:
+            raise ModelError(
+                "unreachable", self._told(f"{self.card.api_base} does not answer: {error}", key)
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
             why = str(error) or type(error).__name__
             raise ModelError(
-                "unreachable", self._told(f"{self.card.api_base} does not answer: {why}", key)
+                "dropped", self._told(f"{self.card.api_base} broke off: {why}", key)
             ) from None
 
     def _connections(self) -> aiohttp.ClientSession:

@@ -55,13 +55,9 @@ _TIMEOUTS = frozenset(
         "ConnectionTimeoutError",
     }
 )
-_SOCKET = frozenset(
+_REFUSED = frozenset(
     {
         "ConnectError",
-        "ReadError",
-        "WriteError",
-        "CloseError",
-        "RemoteProtocolError",
         "ProxyError",
         "SSLError",
         "SSLCertVerificationError",
@@ -70,16 +66,26 @@ _SOCKET = frozenset(
         "ClientConnectorSSLError",
         "ClientConnectorCertificateError",
         "ClientProxyConnectionError",
+        "ConnectionRefusedError",
+        "gaierror",
+    }
+)
+"""No connection: nothing was sent."""
+_DROPPED = frozenset(
+    {
+        "ReadError",
+        "WriteError",
+        "CloseError",
+        "RemoteProtocolError",
         "ClientOSError",
         "ClientPayloadError",
         "ServerDisconnectedError",
-        "ConnectionRefusedError",
         "ConnectionResetError",
         "BrokenPipeError",
-        "gaierror",
         "IncompleteRead",
     }
 )
+"""The connection ended before a full answer: the request may have been served."""
 _FOREIGN = ("httpx", "openai", "aiohttp")
 """Packages whose errors carry the provider's real response; LiteLLM's carry made-up ones."""
 
@@ -174,8 +180,9 @@ def _kind(chain: list[BaseException], status: int | None) -> FailureKind:
     names = [type(error).__name__ for error in chain]
     if status is not None:
         return kind_of_status(status, str(chain[0]))
-    if any(name in _SOCKET for name in names):
-        return "unreachable"
+    for name in reversed(names):  # LiteLLM calls a reset of the connection a ConnectError
+        if name in _REFUSED or name in _DROPPED:
+            return "unreachable" if name in _REFUSED else "dropped"
     if any(name in _TIMEOUTS for name in names):
         return "timeout"
     claimed = _claimed_status(chain)

@@ -7,6 +7,7 @@ socket only. Foreign errors become `SetupError` here, passwords left out.
 import asyncio
 import contextlib
 import logging
+import math
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -66,17 +67,20 @@ class Database:
         await self.engine.dispose()
 
 
-async def patiently(do: Callable[[], Awaitable[T]], for_s: float = 60.0) -> T:
-    """`do()`, again while the database does not answer, for so long. Only for what may be repeated."""
+async def patiently(do: Callable[[], Awaitable[T]], for_s: float | None = 60.0) -> T:
+    """`do()`, again while the database does not answer, for so long; `None`: until it does.
+
+    Only for what may be repeated.
+    """
     clock = asyncio.get_running_loop().time
-    until = clock() + for_s
+    until = math.inf if for_s is None else clock() + for_s
     while True:
         try:
             return await do()
         except StoreError:
             if clock() >= until:
                 raise
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.25)
 
 
 def psycopg_url(url: str) -> URL:

@@ -1,106 +1,173 @@
-"""The journal of calls: intents, answers, failures and verdicts, each one transaction.
+"""The journal of calls: intents, answers and failures, each one transaction.
 
-Safe under any repetition: a turn is one row per (session, index), and whoever comes second reads what
-the first wrote. A verdict is written only by the session's present owner (its epoch). Every transaction
-here takes the round's row last and waits for no other row while it holds it, so none can deadlock.
+Safe under any repetition: an intent is one row per key, an attempt ends once, a turn is one row per (session,
+index); whoever comes second changes nothing and reads what the first wrote. So each of these may be repeated
+when the database went away in the middle. Every transaction takes the rows of seat and round last and waits
+for nothing while it holds them, so none can deadlock.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, insert, literal, or_, select, true, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from aaa.asking import Attempt, LeaseLost, RoundStopped, Wish
-from aaa.errors import ModelError
+from aaa.asking import Amount, Attempt, Wish, tokens_of
+from aaa.errors import MAYBE_BILLED, ModelError, StoreError
+from aaa.failpoints import hit
+from aaa.store.budget import NOTHING, Change, caps, minus, plus, reserve, settle
 from aaa.store.database import Database, patiently
-from aaa.store.events import append, insert_events
-from aaa.store.rounds import get_round, pause_for
-from aaa.store.tables import attempts, ballots, messages, rounds, sessions, turns, verdicts
-from aaa.transcripts import pair_id
-from aaa.types import Call, Failure, Message, Messages, Reply, Seed, Turn, Verdict
+from aaa.store.gates import hold
+from aaa.store.rounds import pause_for
+from aaa.store.spool import Kept, Spool
+from aaa.store.tables import attempts, sessions
+from aaa.store.turns import find_turn, insert_turn
+from aaa.store.verdicts import owned, record_verdict
+from aaa.types import Seed, Turn, Verdict
+
+log = logging.getLogger(__name__)
 
 EXCERPT = 600
 """Characters of a turn's text that travel in its event."""
+PROMPT_S = 2.0
+"""An answer not committed after so long goes to disk first."""
+
+
+class Closed(NamedTuple):
+    """What an attempt was before it was closed."""
+
+    status: str
+    counted: Amount
+    """What already counts as spent for it."""
 
 
 class Journal:
     """`asking.Journal` on PostgreSQL, and the verdicts beside it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, spool: Spool | None = None, seat: str = "") -> None:
+        """`spool`: where answers wait on disk while the database is away; `seat`: whose journal it is."""
         self.database = database
+        self.spool = spool
+        self.seat = seat
 
-    async def begin(self, wish: Wish, worst_usd: float) -> Attempt | Turn:
-        """Record an intent. One short transaction, committed before the request leaves.
+    async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
+        """Record an intent. One short transaction, committed before the request leaves."""
+        key = secrets.token_hex(8)
+        return await patiently(lambda: self._begin(wish, key, worst, within_s), for_s=20)
 
-        A repeat after a lost connection may leave an attempt open; the next one closes it.
-        """
-        return await patiently(lambda: self._begin(wish, worst_usd), for_s=20)
-
-    async def _begin(self, wish: Wish, worst_usd: float) -> Attempt | Turn:
+    async def _begin(self, wish: Wish, key: str, worst: Amount, within_s: float) -> Attempt | Turn:
         async with self.database.begin() as connection:
-            recorded = await _turn(connection, wish)
+            recorded = await find_turn(connection, wish)
             if recorded is not None:
                 return recorded
-            number = await _new_attempt(connection, wish, worst_usd)
+            await owned(connection, wish.session, wish.epoch)
+            number = await _new_attempt(connection, wish, key, worst, within_s)
+            if number is None:  # committed before, only nobody heard of it
+                return await _attempt_of(connection, wish, key, worst)
             left = await _abandon_older(connection, wish, number)
-            started = _about(wish) | {"attempt": number}
-            await _reserve(connection, wish.round, worst_usd, left, ("call.started", started))
-            return Attempt(number, worst_usd)
-        # the session's owner is checked in `_new_attempt`, the round's state in `_reserve`
+            started = about(wish) | {"attempt": number}
+            hit("begin.inside")
+            await reserve(
+                connection, wish.round, wish.call.seat, worst, left, ("call.started", started)
+            )
+            return Attempt(number=number, reserved=worst)
 
     async def answer(self, wish: Wish, attempt: Attempt, turn: Turn) -> Turn:
         """Record an answer: turn, attempt, money, counters and event commit together.
 
-        It is paid for, so a database that is away is waited for.
+        It is paid for: while the database is away it lies on disk, fsynced, and is written when it is back.
         """
-        return await patiently(lambda: self._answer(wish, attempt, turn))
+        writing = asyncio.ensure_future(patiently(lambda: self.write(wish, attempt, turn), for_s=0))
+        done, _ = await asyncio.wait({writing}, timeout=PROMPT_S)
+        if done and not isinstance(writing.exception(), StoreError):
+            return writing.result()
+        kept = await self._keep(Kept(wish=wish, attempt=attempt, turn=turn))
+        try:
+            recorded = await writing
+        except StoreError:
+            recorded = await patiently(lambda: self.write(wish, attempt, turn), for_s=None)
+        if kept is not None and self.spool is not None:
+            await asyncio.to_thread(self.spool.drop, kept)
+        return recorded
 
-    async def _answer(self, wish: Wish, attempt: Attempt, turn: Turn) -> Turn:
-        reply = turn.reply
+    async def _keep(self, kept: Kept) -> str | None:
+        if self.spool is None:
+            return None
+        name = await asyncio.to_thread(self.spool.keep, kept)
+        hit("spool.after")
+        return name
+
+    async def write(self, wish: Wish, attempt: Attempt, turn: Turn) -> Turn:
+        """One try at recording an answer; the turn on record. A repeat changes nothing."""
         async with self.database.begin() as connection:
-            first = await _insert_turn(connection, wish, attempt, turn)
-            await _close_attempt(connection, wish, attempt, "answered", reply.cost_usd)
-            spent = {
-                "spent_usd": reply.cost_usd or 0.0,
-                "reserved_usd": -attempt.reserved_usd,
-                "prompt_tokens": reply.prompt_tokens or 0,
-                "completion_tokens": reply.completion_tokens or 0,
-                "turns": int(first),
-            }
-            happened = [("turn", _turn_event(wish, turn))] if first else []
-            await append(connection, wish.round, happened, spent, late=True)
+            first = await insert_turn(connection, wish, attempt.number, turn)
+            hit("answer.inside")
+            cost = _cost(turn, attempt.reserved)
+            late = None if first else turn.reply.model_dump(mode="json", exclude_none=True)
+            was = await _close(connection, wish, attempt, "answered", cost, reply=late)
+            if was is not None:
+                happened = [("turn", _turn_event(wish, turn))] if first else []
+                counters = {
+                    "prompt_tokens": turn.reply.prompt_tokens or 0,
+                    "completion_tokens": turn.reply.completion_tokens or 0,
+                    "turns": int(first),
+                }
+                change = _change(was, cost, attempt.reserved)
+                await settle(connection, wish.round, wish.call.seat, change, happened, counters)
+                hit("settle.inside")
             if first:
                 return turn
-            recorded = await _turn(connection, wish)
+            recorded = await find_turn(connection, wish)
             assert recorded is not None
             return recorded
 
     async def fail(
         self, wish: Wish, attempt: Attempt, error: ModelError, retry_in_s: float | None
     ) -> None:
-        """Record a failed attempt. Nothing is spent: the provider gave no answer."""
-        failed = _about(wish) | {
+        """Record a failed attempt. It cost nothing, or the worst where the provider may have worked."""
+        failed = about(wish) | {
             "attempt": attempt.number,
             "kind": error.kind,
             "message": str(error),
             "retry_in_s": None if retry_in_s is None else round(retry_in_s, 3),
         }
+        cost = attempt.reserved if error.kind in MAYBE_BILLED else NOTHING
+        await patiently(lambda: self._fail(wish, attempt, error, cost, failed), for_s=None)
+
+    async def _fail(
+        self, wish: Wish, attempt: Attempt, error: ModelError, cost: Amount, failed: dict[str, Any]
+    ) -> None:
         async with self.database.begin() as connection:
-            await _close_attempt(connection, wish, attempt, "failed", None, error.kind, str(error))
-            await append(
-                connection,
-                wish.round,
-                [("call.failed", failed)],
-                {"reserved_usd": -attempt.reserved_usd},
-                late=True,
-            )
+            if error.retry_after_s is not None and self.seat:
+                await hold(connection, self.seat, wish.call.agent, error.retry_after_s)
+            why = {"kind": error.kind, "message": str(error)}
+            was = await _close(connection, wish, attempt, "failed", cost, **why)
+            hit("fail.inside")
+            if was is not None:
+                change = _change(was, cost, attempt.reserved)
+                happened = [("call.failed", failed)]
+                await settle(connection, wish.round, wish.call.seat, change, happened, {})
+
+    async def abandon(self, wish: Wish, attempt: Attempt) -> None:
+        """Record that an attempt was broken off; the provider may have worked, so it cost the worst."""
+
+        async def once() -> None:
+            async with self.database.begin() as connection:
+                was = await _close(connection, wish, attempt, "abandoned", attempt.reserved)
+                if was is not None:
+                    change = _change(was, attempt.reserved, attempt.reserved)
+                    await settle(connection, wish.round, wish.call.seat, change, [], {})
+
+        await patiently(once, for_s=20)
 
     async def verdict(
         self,
-        wish_of: tuple[str, int, int],
+        whose: tuple[str, int, int],
         index: int,
         after: int,
         verdict: Verdict,
@@ -108,126 +175,77 @@ class Journal:
         a: Turn,
         b: Turn,
     ) -> None:
-        """Record a verdict with its ballots. `wish_of`: (round, session, epoch). Raises `LeaseLost`."""
-        round_id, session, epoch = wish_of
-        pair = pair_id(seed, verdict, a, b)
-        async with self.database.begin() as connection:
-            await _owned(connection, session, epoch)
-            await insert_messages(connection, verdict.context)
-            made = await connection.execute(
-                pg_insert(verdicts)
-                .values(
-                    session_id=session,
-                    index=index,
-                    after=after,
-                    context=[message_hash(m) for m in verdict.context],
-                    pair_id=pair,
-                    **verdict.model_dump(exclude={"kind", "context", "ballots"}),
-                )
-                .on_conflict_do_nothing()
-                .returning(verdicts.c.index)
-            )
-            if made.scalar_one_or_none() is None:
-                return
-            await _insert_ballots(connection, session, index, verdict)
-            event = _verdict_event(session, index, verdict, pair, a, b)
-            await append(
-                connection,
-                round_id,
-                [("verdict", event)],
-                {f"verdicts_{verdict.outcome}": 1, "pairs": int(pair is not None)},
-                late=True,
-            )
-
-
-def message_hash(message: Message) -> bytes:
-    """What a message is stored under: SHA-256 of role and content."""
-    return hashlib.sha256(f"{message.role}\0{message.content}".encode()).digest()
-
-
-async def insert_messages(connection: AsyncConnection, chat: Iterable[Message]) -> None:
-    """Store messages that are not there yet; in hash order, so that two writers cannot deadlock."""
-    rows = {message_hash(m): {"role": m.role, "content": m.content} for m in chat}
-    await connection.execute(
-        pg_insert(messages).on_conflict_do_nothing(),
-        [{"hash": key, **rows[key]} for key in sorted(rows)],
-    )
-
-
-def read_turn(row: Mapping[str, Any], chat: Messages) -> Turn:
-    """A row of `turns` and its messages, as the turn that was recorded."""
-    call = Call(
-        seat=row["seat"],
-        agent=row["agent"],
-        purpose=row["purpose"],
-        messages=chat,
-        sampling=row["sampling"],
-        shape=row["shape"],
-    )
-    return Turn(
-        index=row["index"],
-        call=call,
-        reply=_reply(row),
-        failure=None if row["failure"] is None else Failure.model_validate(row["failure"]),
-        latency_s=row["latency_s"],
-    )
-
-
-REPLY = tuple(Reply.model_fields)
-
-
-def _reply(row: Mapping[str, Any]) -> Reply:
-    return Reply(**{name: row[name] for name in REPLY})
-
-
-async def _turn(connection: AsyncConnection, wish: Wish) -> Turn | None:
-    row = (
-        await connection.execute(
-            select(turns).where(turns.c.session_id == wish.session, turns.c.index == wish.index)
+        """Record a verdict with its ballots. `whose`: (round, session, epoch). Raises `LeaseLost`."""
+        await patiently(
+            lambda: record_verdict(self.database, whose, index, after, verdict, seed, a, b),
+            for_s=20,
         )
-    ).one_or_none()
-    return None if row is None else read_turn(dict(row._mapping), wish.call.messages)
 
 
-async def _owned(connection: AsyncConnection, session: int, epoch: int) -> None:
-    """Raises `LeaseLost` unless this claim owns the session.
+async def pause_at_budget(database: Database, round_id: str) -> None:
+    """Pause a running round because its next call could pass a budget; says which, and what to do."""
+    async with database.begin() as connection:
+        found = await caps(connection, round_id)
+    tight = found[0]
+    dollars = "$" if tight.setting.endswith("usd") else ""
+    what = tight.setting.rpartition(".")[2].removeprefix("budget_")
+    unit = "" if dollars else f" {what}"
+    await pause_for(
+        database,
+        round_id,
+        "budget_reached",
+        f"the next call could pass the budget of {tight.where}, {dollars}{tight.cap:.10g}{unit} "
+        f"(spent {dollars}{tight.spent:.10g}, reserved {dollars}{tight.reserved:.10g}); raise it with "
+        f"`aaa rounds set {round_id} {tight.setting}=…`, then `aaa rounds resume {round_id}`",
+    )
 
-    It takes no lock: who holds a session's row may not wait for its round's. A claim that is lost between
-    this look and the commit leaves an intent or a verdict that the next owner's replay would make too.
+
+async def _new_attempt(
+    connection: AsyncConnection, wish: Wish, key: str, worst: Amount, within_s: float
+) -> int | None:
+    """Number of a new attempt, `None` where this very intent is on record.
+
+    Whoever took the same number first, a lost owner say, is counted past.
     """
-    found = await connection.execute(
-        select(true()).where(
-            sessions.c.id == session, sessions.c.epoch == epoch, sessions.c.status == "running"
-        )
-    )
-    if found.one_or_none() is None:
-        raise LeaseLost(f"session {session}: claim {epoch} is over")
-
-
-async def _new_attempt(connection: AsyncConnection, wish: Wish, reserved_usd: float) -> int:
-    """Number of a new attempt. Whoever took the same one first, a lost owner say, is counted past."""
-    await _owned(connection, wish.session, wish.epoch)
     of_call = (attempts.c.session_id == wish.session) & (attempts.c.index == wish.index)
     number = select(func.coalesce(func.max(attempts.c.attempt), 0) + 1).where(of_call)
-    values = {
-        "session_id": wish.session,
-        "index": wish.index,
-        "attempt": number.scalar_subquery(),
-        "epoch": wish.epoch,
-        "agent": wish.call.agent,
-        "status": "asking",
-        "reserved_usd": reserved_usd,
-    }
-    make = pg_insert(attempts).values(values).on_conflict_do_nothing()
+    make = pg_insert(attempts).values(
+        session_id=wish.session,
+        index=wish.index,
+        attempt=number.scalar_subquery(),
+        epoch=wish.epoch,
+        seat=wish.call.seat,
+        agent=wish.call.agent,
+        key=key,
+        status="asking",
+        reserved_usd=worst.usd,
+        reserved_tokens=worst.tokens,
+        expires_at=func.now() + timedelta(seconds=within_s),
+    )
+    again = select(attempts.c.attempt).where(of_call, attempts.c.key == key)
+    if await connection.scalar(again) is not None:
+        return None
     while True:
-        made = await connection.execute(make.returning(attempts.c.attempt))
+        made = await connection.execute(make.on_conflict_do_nothing().returning(attempts.c.attempt))
         found = made.scalar_one_or_none()
         if found is not None:
             return int(found)
 
 
-async def _abandon_older(connection: AsyncConnection, wish: Wish, number: int) -> float:
-    """Close what a dead process left in flight for this call; USD that it had reserved.
+async def _attempt_of(connection: AsyncConnection, wish: Wish, key: str, worst: Amount) -> Attempt:
+    number = await connection.scalar(
+        select(attempts.c.attempt).where(
+            attempts.c.session_id == wish.session,
+            attempts.c.index == wish.index,
+            attempts.c.key == key,
+        )
+    )
+    assert number is not None
+    return Attempt(number=number, reserved=worst)
+
+
+async def _abandon_older(connection: AsyncConnection, wish: Wish, number: int) -> Amount:
+    """Close what a dead process left in flight for this call; what it had reserved.
 
     Its request may have been served and billed: what was reserved counts as spent.
     """
@@ -239,121 +257,89 @@ async def _abandon_older(connection: AsyncConnection, wish: Wish, number: int) -
             attempts.c.attempt < number,
             attempts.c.status == "asking",
         )
-        .values(status="abandoned", finished_at=func.now(), cost_usd=attempts.c.reserved_usd)
-        .returning(attempts.c.reserved_usd)
+        .values(ABANDONED)
+        .returning(attempts.c.reserved_usd, attempts.c.reserved_tokens)
     )
-    return float(sum(left.scalars()))
+    total = NOTHING
+    for row in left:
+        total = plus(total, Amount(usd=float(row.reserved_usd), tokens=row.reserved_tokens))
+    return total
 
 
-async def _reserve(
-    connection: AsyncConnection,
-    round_id: str,
-    worst_usd: float,
-    left_usd: float,
-    happened: tuple[str, Mapping[str, Any]],
-) -> None:
-    """Reserve, if the round runs and its budget allows; else raise `RoundStopped` (all undone).
-
-    One conditional UPDATE of the round's row: callers queue on its lock, and each sees the sum that
-    the one before left. So spent + reserved never passes the budget.
-    """
-    after = rounds.c.spent_usd + rounds.c.reserved_usd + literal(worst_usd)
-    fits: ColumnElement[bool] = or_(
-        rounds.c.budget_usd.is_(None), literal(worst_usd) == 0, after <= rounds.c.budget_usd
-    )
-    last = (
-        await connection.execute(
-            update(rounds)
-            .where(rounds.c.id == round_id, rounds.c.status == "running", fits)
-            .values(
-                reserved_usd=rounds.c.reserved_usd + literal(worst_usd) - literal(left_usd),
-                spent_usd=rounds.c.spent_usd + literal(left_usd),
-                last_event=rounds.c.last_event + 1,
-            )
-            .returning(rounds.c.last_event)
-        )
-    ).scalar_one_or_none()
-    if last is None:
-        status = await connection.scalar(select(rounds.c.status).where(rounds.c.id == round_id))
-        raise RoundStopped("budget_reached" if status == "running" else str(status))
-    await insert_events(connection, round_id, last, [happened])
+ABANDONED: Mapping[Any, Any] = {
+    "status": "abandoned",
+    "finished_at": func.now(),
+    "cost_usd": attempts.c.reserved_usd,
+    "tokens": attempts.c.reserved_tokens,
+}
+"""An attempt of which nobody will hear: what it reserved counts as spent."""
 
 
-async def pause_at_budget(database: Database, round_id: str) -> None:
-    """Pause a running round because its next call could pass its budget."""
-    row = await get_round(database, round_id)
-    await pause_for(
-        database,
-        round_id,
-        "budget_reached",
-        f"the next call could pass the budget of ${row.budget_usd:.4f} (spent ${row.spent_usd:.4f}, "
-        f"reserved ${row.reserved_usd:.4f}); raise it with `aaa rounds set {round_id} "
-        f"budget_usd=…`, then `aaa rounds resume {round_id}`",
-    )
-
-
-async def _insert_turn(
-    connection: AsyncConnection, wish: Wish, attempt: Attempt, turn: Turn
-) -> bool:
-    """Store a turn; `False` where one was there before."""
-    call = turn.call
-    await insert_messages(connection, call.messages)
-    made = await connection.execute(
-        pg_insert(turns)
-        .values(
-            session_id=wish.session,
-            index=wish.index,
-            seat=call.seat,
-            agent=call.agent,
-            purpose=call.purpose,
-            messages=[message_hash(m) for m in call.messages],
-            sampling=call.sampling.model_dump(mode="json"),
-            shape=None if call.shape is None else call.shape.model_dump(mode="json"),
-            failure=None if turn.failure is None else turn.failure.model_dump(),
-            latency_s=turn.latency_s,
-            attempt=attempt.number,
-            **turn.reply.model_dump(mode="json"),
-        )
-        .on_conflict_do_nothing()
-        .returning(turns.c.index)
-    )
-    return made.scalar_one_or_none() is not None
-
-
-async def _close_attempt(
+async def _close(
     connection: AsyncConnection,
     wish: Wish,
     attempt: Attempt,
     status: str,
-    cost_usd: float | None,
-    kind: str | None = None,
-    message: str | None = None,
-) -> None:
+    cost: Amount,
+    **more: Any,
+) -> Closed | None:
+    """End an attempt; what it was before, `None` where it has ended like this already.
+
+    One that counts as abandoned ends again when its answer comes after all.
+    """
+    this = (
+        (attempts.c.session_id == wish.session)
+        & (attempts.c.index == wish.index)
+        & (attempts.c.attempt == attempt.number)
+    )
+    found = await connection.execute(
+        select(attempts.c.status, attempts.c.cost_usd, attempts.c.tokens)
+        .where(this, attempts.c.status.in_(("asking", "abandoned")))
+        .with_for_update()
+    )
+    was = found.one_or_none()
+    if was is None or (was.status == "abandoned" and status == "abandoned"):
+        return None
     await connection.execute(
         update(attempts)
-        .where(
-            attempts.c.session_id == wish.session,
-            attempts.c.index == wish.index,
-            attempts.c.attempt == attempt.number,
-        )
+        .where(this)
         .values(
-            status=status, cost_usd=cost_usd, kind=kind, message=message, finished_at=func.now()
+            status=status,
+            cost_usd=cost.usd,
+            tokens=cost.tokens,
+            finished_at=func.now(),
+            **more,
         )
+    )
+    counted = NOTHING
+    if was.status == "abandoned":
+        counted = Amount(usd=float(was.cost_usd), tokens=was.tokens)
+    return Closed(was.status, counted)
+
+
+def _change(was: Closed, cost: Amount, reserved: Amount) -> Change:
+    """What ending an attempt does: what it reserved is free again, unless that was counted before."""
+    if was.status == "abandoned":
+        return Change(spent=plus(cost, minus(was.counted)), reserved=NOTHING)
+    return Change(spent=cost, reserved=minus(reserved))
+
+
+def _cost(turn: Turn, worst: Amount) -> Amount:
+    """What an answer counts as: the worst, as far as the provider does not tell.
+
+    A request that it refused for good, as too long say, cost nothing.
+    """
+    if turn.failure is not None:
+        return NOTHING
+    tokens = tokens_of(turn.reply)
+    usd = turn.reply.cost_usd
+    return Amount(
+        usd=worst.usd if usd is None else usd, tokens=worst.tokens if tokens is None else tokens
     )
 
 
-async def _insert_ballots(
-    connection: AsyncConnection, session: int, index: int, verdict: Verdict
-) -> None:
-    rows: Sequence[dict[str, Any]] = [
-        {"session_id": session, "verdict": index, "number": number, **ballot.model_dump()}
-        for number, ballot in enumerate(verdict.ballots)
-    ]
-    if rows:
-        await connection.execute(insert(ballots), rows)
-
-
-def _about(wish: Wish) -> dict[str, Any]:
+def about(wish: Wish) -> dict[str, Any]:
+    """What every event of a call tells."""
     call = wish.call
     return {
         "session": wish.session,
@@ -366,7 +352,7 @@ def _about(wish: Wish) -> dict[str, Any]:
 
 def _turn_event(wish: Wish, turn: Turn) -> dict[str, Any]:
     reply = turn.reply
-    return _about(wish) | {
+    return about(wish) | {
         "text": reply.text[:EXCERPT],
         "characters": len(reply.text),
         "finish_reason": reply.finish_reason,
@@ -378,17 +364,70 @@ def _turn_event(wish: Wish, turn: Turn) -> dict[str, Any]:
     }
 
 
-def _verdict_event(
-    session: int, index: int, verdict: Verdict, pair: str | None, a: Turn, b: Turn
-) -> dict[str, Any]:
-    plain = verdict.model_dump(
-        include={"edge", "outcome", "winner", "margin", "a", "b", "judging", "reason"}, mode="json"
+async def sweep(database: Database, most: int = 500) -> int:
+    """Close attempts that nobody waits for any more, so that what they reserved is not reserved for ever.
+
+    How many there were. Their process is dead, or frozen; should an answer come after all, it counts then.
+    """
+    expired = (
+        select(attempts.c.session_id, attempts.c.index, attempts.c.attempt)
+        .where(attempts.c.status == "asking", attempts.c.expires_at < func.now())
+        .limit(most)
+        .with_for_update(skip_locked=True)
+        .subquery()
     )
-    shown = {"judge", "order", "prefers", "error"}
-    return plain | {
-        "session": session,
-        "index": index,
-        "agents": {"a": a.call.agent, "b": b.call.agent},
-        "ballots": [ballot.model_dump(include=shown) for ballot in verdict.ballots],
-        "pair": pair,
-    }
+    async with database.begin() as connection:
+        found = await connection.execute(
+            update(attempts)
+            .where(
+                attempts.c.session_id == expired.c.session_id,
+                attempts.c.index == expired.c.index,
+                attempts.c.attempt == expired.c.attempt,
+                sessions.c.id == attempts.c.session_id,
+            )
+            .values(ABANDONED)
+            .returning(
+                sessions.c.round_id,
+                attempts.c.seat,
+                attempts.c.reserved_usd,
+                attempts.c.reserved_tokens,
+            )
+        )
+        totals: dict[tuple[str, str], Amount] = {}
+        rows = found.all()
+        for row in rows:
+            amount = Amount(usd=float(row.reserved_usd), tokens=row.reserved_tokens)
+            key = (row.round_id, row.seat)
+            totals[key] = plus(totals.get(key, NOTHING), amount)
+        hit("sweep.inside")
+        for (round_id, seat), amount in sorted(totals.items(), key=lambda item: item[0]):
+            change = Change(spent=amount, reserved=minus(amount))
+            await settle(connection, round_id, seat, change, [], {})
+        return len(rows)
+
+
+async def bring_home(journal: Journal) -> int:
+    """Record the answers that the spool holds; how many. What belongs to another database stays.
+
+    Raises `StoreError` while the database is away.
+    """
+    if journal.spool is None:
+        return 0
+    count = 0
+    for name, kept in await asyncio.to_thread(lambda s: list(s.kept()), journal.spool):
+        if not await _is_ours(journal.database, kept.wish):
+            log.error("spool: %s is of a round that this database does not know; it stays", name)
+            continue
+        await journal.write(kept.wish, kept.attempt, kept.turn)
+        hit("spool.replayed")
+        await asyncio.to_thread(journal.spool.drop, name)
+        count += 1
+    return count
+
+
+async def _is_ours(database: Database, wish: Wish) -> bool:
+    async with database.begin() as connection:
+        found = await connection.scalar(
+            select(sessions.c.round_id).where(sessions.c.id == wish.session)
+        )
+    return bool(found == wish.round)

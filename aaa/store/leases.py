@@ -8,14 +8,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from math import ceil
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text, true, update
+from sqlalchemy import ColumnElement, and_, func, select, text, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from aaa.failpoints import hit
 from aaa.store.database import Database
 from aaa.store.events import append
 from aaa.store.rounds import set_status
@@ -35,7 +37,9 @@ class Claim(Value):
     seed: Seed
 
 
-async def claim_sessions(database: Database, runner: str, room: int) -> list[Claim]:
+async def claim_sessions(
+    database: Database, runner: str, room: int, lease_s: float = LEASE_S
+) -> list[Claim]:
     """Take up to `room` sessions of running rounds; the round with the fewest running comes first.
 
     Free are queued sessions and those whose lease ran out. `SKIP LOCKED`: two runners never wait for
@@ -54,14 +58,22 @@ async def claim_sessions(database: Database, runner: str, room: int) -> list[Cla
             share = ceil((room - len(claims)) / (len(live) - number))
             if share <= 0:
                 break
-            claims += await _claim_of(connection, row, runner, share)
+            claims += await _claim_of(connection, row, runner, share, lease_s)
+        if claims:
+            hit("claim.inside")
+    if claims:
+        hit("claim.after")
     return claims
 
 
-async def _claim_of(connection: AsyncConnection, row: Any, runner: str, room: int) -> list[Claim]:
-    expired = await _take(connection, row.id, runner, _expired(), room)
+async def _claim_of(
+    connection: AsyncConnection, row: Any, runner: str, room: int, lease_s: float
+) -> list[Claim]:
+    expired = await _take(connection, row.id, runner, _expired(), room, lease_s)
     fresh_room = min(room - len(expired), row.concurrency - row.sessions_running)
-    fresh = await _take(connection, row.id, runner, sessions.c.status == "queued", fresh_room)
+    fresh = await _take(
+        connection, row.id, runner, sessions.c.status == "queued", fresh_room, lease_s
+    )
     if expired or fresh:
         happened = [
             (
@@ -96,6 +108,7 @@ async def _take(
     runner: str,
     free: ColumnElement[bool],
     room: int,
+    lease_s: float,
 ) -> list[Claim]:
     if room <= 0:
         return []
@@ -113,7 +126,7 @@ async def _take(
             status="running",
             runner=runner,
             epoch=sessions.c.epoch + 1,
-            lease_until=_lease(),
+            lease_until=_lease(lease_s),
             started_at=func.coalesce(sessions.c.started_at, func.now()),
         )
         .returning(sessions.c.id, sessions.c.epoch, sessions.c.seed)
@@ -125,22 +138,23 @@ async def _take(
     return sorted(claims, key=lambda claim: claim.session)
 
 
-def _lease() -> ColumnElement[Any]:
-    return func.now() + text(f"interval '{LEASE_S} seconds'")
+def _lease(lease_s: float) -> ColumnElement[Any]:
+    return func.now() + timedelta(seconds=lease_s)
 
 
-async def renew(database: Database, claims: Sequence[Claim]) -> set[int]:
+async def renew(database: Database, claims: Sequence[Claim], lease_s: float = LEASE_S) -> set[int]:
     """Extend these claims; the sessions that are still ours."""
     if not claims:
         return set()
-    ours = or_(*(and_(sessions.c.id == c.session, sessions.c.epoch == c.epoch) for c in claims))
+    ours = tuple_(sessions.c.id, sessions.c.epoch).in_([(c.session, c.epoch) for c in claims])
     async with database.begin() as connection:
         kept = await connection.execute(
             update(sessions)
             .where(ours, sessions.c.status == "running")
-            .values(lease_until=_lease())
+            .values(lease_until=_lease(lease_s))
             .returning(sessions.c.id)
         )
+        hit("renew.inside")
         return set(kept.scalars())
 
 
@@ -199,6 +213,8 @@ async def finish(
             {"sessions_running": -1, f"sessions_{status}": 1},
         )
         await _finish_round(connection, claim.round)
+        hit("finish.inside")
+    hit("finish.after")
 
 
 async def _end(connection: AsyncConnection, claim: Claim, **values: Any) -> bool:

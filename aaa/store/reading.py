@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from aaa.catalogue import Script
 from aaa.errors import NotFound
 from aaa.store.database import Database
-from aaa.store.journal import read_turn
 from aaa.store.rounds import get_script
 from aaa.store.tables import attempts, ballots, messages, sessions, turns, verdicts
+from aaa.store.turns import read_turn
 from aaa.transcripts import Transcript
 from aaa.types import Ballot, Message, Messages, Recorded, Seed, Turn, Value, Verdict
 

@@ -5,19 +5,22 @@ that locks the round's row, so two callers cannot both win.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, insert, select, update
+from pydantic import Field
+from sqlalchemy import Row, Select, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.catalogue import Script
 from aaa.errors import Conflict, InputError, NotFound
+from aaa.failpoints import hit
+from aaa.scenario import MOST_COUNT, MOST_USD, Budget
 from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.tables import OUTCOMES, SESSION_STATUS, rounds, sessions
+from aaa.store.tables import OUTCOMES, SESSION_STATUS, rounds, seat_usage, sessions
 from aaa.types import Seed, Value, fingerprint
 
 SEEDS_AT_ONCE = 1000
@@ -45,8 +48,14 @@ class Round(Value):
     reason: str
     message: str
     budget_usd: float | None
+    budget_tokens: int | None
+    budget_calls: int | None
     spent_usd: float
     reserved_usd: float
+    spent_tokens: int
+    reserved_tokens: int
+    calls: int
+    seat_budgets: dict[str, Budget]
     concurrency: int
     sessions: dict[str, int]
     turns: int
@@ -74,13 +83,19 @@ def counters(row: Mapping[str, Any]) -> dict[str, Any]:
         "pairs": row["pairs"],
         "spent_usd": float(row["spent_usd"]),
         "reserved_usd": float(row["reserved_usd"]),
+        "spent_tokens": row["spent_tokens"],
+        "reserved_tokens": row["reserved_tokens"],
+        "calls": row["calls"],
     }
 
 
 def _round(found: Row[Any]) -> Round:
     row = dict(found._mapping)
     scenario = row["script"]["scenario"]
-    plain = ("id", "scenario", "status", "reason", "message", "concurrency", "last_event")
+    plain = (
+        *("id", "scenario", "status", "reason", "message", "concurrency", "last_event"),
+        *("budget_tokens", "budget_calls", "seat_budgets"),
+    )
     times = ("created_at", "started_at", "finished_at")
     return Round(
         description=scenario["description"],
@@ -117,6 +132,8 @@ async def create_round(
                     script=script.model_dump(mode="json"),
                     status="queued",
                     budget_usd=scenario.budget_usd,
+                    budget_tokens=scenario.budget_tokens,
+                    budget_calls=scenario.budget_calls,
                     concurrency=scenario.concurrency,
                     sessions_total=len(seeds),
                     sessions_queued=len(seeds),
@@ -129,6 +146,7 @@ async def create_round(
         ).scalar_one_or_none()
         if made is None:
             return await _made_before(connection, str(idempotency_key), request_hash)
+        await connection.execute(insert(seat_usage), _usage_rows(made, script))
         for first in range(0, len(seeds), SEEDS_AT_ONCE):
             rows = [
                 {
@@ -141,6 +159,7 @@ async def create_round(
                 for position, seed in enumerate(seeds[first : first + SEEDS_AT_ONCE], first)
             ]
             await connection.execute(insert(sessions), rows)
+        hit("create.inside")
         created = {
             "scenario": scenario.name,
             "sessions": len(seeds),
@@ -148,6 +167,16 @@ async def create_round(
         }
         await append(connection, made, [("round.created", created)])
         return await _get(connection, made)
+
+
+def _usage_rows(round_id: str, script: Script) -> list[dict[str, Any]]:
+    """A row per seat, with the budget that the scenario gives it."""
+    rows = []
+    for seat in script.scenario.seats:
+        cap = script.scenario.seat_budgets.get(seat, Budget())
+        budget = {f"budget_{name}": most for name, most in cap.model_dump().items()}
+        rows.append({"round_id": round_id, "seat": seat, **budget})
+    return rows
 
 
 def _new_id(scenario: str) -> str:
@@ -167,6 +196,23 @@ async def _made_before(connection: AsyncConnection, key: str, request_hash: str)
     return await _get(connection, row.id)
 
 
+def _rounds() -> Select[Any]:
+    """Rounds with the budgets of their seats beside them, for `_round`."""
+    caps = func.jsonb_build_object(
+        "usd", seat_usage.c.budget_usd, "tokens", seat_usage.c.budget_tokens,
+        "calls", seat_usage.c.budget_calls,
+    )  # fmt: skip
+    capped = func.num_nonnulls(
+        seat_usage.c.budget_usd, seat_usage.c.budget_tokens, seat_usage.c.budget_calls
+    )
+    of_seats = (
+        select(func.coalesce(func.jsonb_object_agg(seat_usage.c.seat, caps), text("'{}'::jsonb")))
+        .where(seat_usage.c.round_id == rounds.c.id, capped > 0)
+        .scalar_subquery()
+    )
+    return select(rounds, of_seats.label("seat_budgets"))
+
+
 async def get_round(database: Database, round_id: str) -> Round:
     """That round. Raises `NotFound`."""
     async with database.begin() as connection:
@@ -174,8 +220,12 @@ async def get_round(database: Database, round_id: str) -> Round:
 
 
 async def _get(connection: AsyncConnection, round_id: str, *, lock: bool = False) -> Round:
-    query = select(rounds).where(rounds.c.id == round_id)
-    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    query = _rounds().where(rounds.c.id == round_id)
+    if lock:
+        await connection.execute(
+            select(rounds.c.id).where(rounds.c.id == round_id).with_for_update()
+        )
+    row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound(f"no round {round_id!r}; `aaa rounds ls` lists them")
     return _round(row)
@@ -185,7 +235,7 @@ async def list_rounds(
     database: Database, *, limit: int = 50, before: str | None = None, status: str | None = None
 ) -> list[Round]:
     """Rounds, newest first, from the one after round `before` on. Raises `NotFound` for `before`."""
-    query = select(rounds).order_by(rounds.c.created_at.desc(), rounds.c.id.desc()).limit(limit)
+    query = _rounds().order_by(rounds.c.created_at.desc(), rounds.c.id.desc()).limit(limit)
     async with database.begin() as connection:
         if before is not None:
             last = await _get(connection, before)
@@ -218,11 +268,18 @@ async def live_scripts(database: Database) -> dict[str, Script]:
         return {row.id: Script.model_validate(row.script) for row in found}
 
 
-async def pause_round(database: Database, round_id: str) -> Round:
-    """No further call begins; those in flight come home. Raises `Conflict`, `NotFound`."""
+async def pause_round(database: Database, round_id: str, *, halt: bool = False) -> Round:
+    """No further call begins; those in flight come home, or with `halt` are broken off.
+
+    A paused round whose calls still come home may be halted. Raises `Conflict`, `NotFound`.
+    """
     async with database.begin() as connection:
-        await _legal(connection, round_id, "pause")
-        await set_status(connection, round_id, "paused", "asked", "paused on request")
+        row = await _get(connection, round_id, lock=True)
+        if not (halt and row.status == "paused"):
+            _check_legal(row, "pause")
+            await set_status(connection, round_id, "paused", "asked", "paused on request")
+        await connection.execute(update(rounds).where(rounds.c.id == round_id).values(halt=halt))
+        hit("steer.inside")
         return await _get(connection, round_id)
 
 
@@ -248,7 +305,7 @@ async def resume_round(database: Database, round_id: str) -> Round:
         await connection.execute(
             update(rounds)
             .where(rounds.c.id == round_id)
-            .values(status="running", reason="", message="", finished_at=None)
+            .values(status="running", halt=False, reason="", message="", finished_at=None)
         )
         await append(
             connection,
@@ -288,42 +345,110 @@ async def cancel_round(database: Database, round_id: str) -> Round:
         return await _get(connection, round_id)
 
 
-async def retune_round(
-    database: Database,
-    round_id: str,
-    *,
-    concurrency: int | None = None,
-    budget_usd: float | None = None,
-) -> Round:
+class Retune(Value):
+    """What to change of a live round; what is left out stays, `null` takes a budget away."""
+
+    concurrency: int | None = Field(None, ge=1, le=100_000)
+    """Sessions driven at once."""
+    budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
+    budget_tokens: int | None = Field(None, ge=0, le=MOST_COUNT)
+    budget_calls: int | None = Field(None, ge=0, le=MOST_COUNT)
+    seat_budgets: dict[str, Budget] | None = None
+    """Seat -> its budget; of a seat named here, what is left out stays too."""
+
+    @property
+    def of_round(self) -> dict[str, Any]:
+        """Column -> value, of those that were given."""
+        given = self.model_dump(exclude_unset=True, exclude={"seat_budgets"})
+        if given.get("concurrency", 1) is None:
+            raise InputError("concurrency: a number is needed, got null")
+        return given
+
+
+async def retune_round(database: Database, round_id: str, wanted: Retune) -> Round:
     """Change a live round's limits. Raises `Conflict`, `NotFound`, `InputError`."""
-    changes: dict[str, Any] = {}
-    if concurrency is not None:
-        changes["concurrency"] = concurrency
-    if budget_usd is not None:
-        changes["budget_usd"] = budget_usd
-    if not changes:
-        raise InputError("nothing to change; give concurrency or budget_usd")
+    changes, of_seats = wanted.of_round, wanted.seat_budgets or {}
+    if not (changes or of_seats):
+        raise InputError(f"nothing to change; give one of {', '.join(Retune.model_fields)}")
     async with database.begin() as connection:
+        for seat, budget in sorted(of_seats.items()):  # before the round's row: the journal's order
+            await _cap_seat(connection, round_id, seat, budget)
         row = await _get(connection, round_id, lock=True)
         if row.status in TERMINAL:
             raise Conflict(f"round {round_id!r} is {row.status}; only {', '.join(LIVE)} can change")
-        await connection.execute(update(rounds).where(rounds.c.id == round_id).values(**changes))
-        await append(connection, round_id, [("round.retuned", changes)])
+        if changes:
+            await connection.execute(
+                update(rounds).where(rounds.c.id == round_id).values(**changes)
+            )
+        hit("steer.inside")
+        told = wanted.model_dump(mode="json", exclude_unset=True)
+        await append(connection, round_id, [("round.retuned", told)])
         return await _get(connection, round_id)
+
+
+async def _cap_seat(connection: AsyncConnection, round_id: str, seat: str, budget: Budget) -> None:
+    values = {f"budget_{k}": v for k, v in budget.model_dump(exclude_unset=True).items()}
+    mine = (seat_usage.c.round_id == round_id, seat_usage.c.seat == seat)
+    if values:
+        changed = await connection.execute(update(seat_usage).where(*mine).values(**values))
+        if changed.rowcount:
+            return
+    known = await connection.scalars(
+        select(seat_usage.c.seat).where(seat_usage.c.round_id == round_id)
+    )
+    seats = sorted(known.all())
+    if seat not in seats:
+        await _get(connection, round_id)
+        raise InputError(
+            f"seat_budgets: round {round_id!r} has no seat {seat!r}; its seats: {', '.join(seats)}"
+        )
+
+
+class Wanted(NamedTuple):
+    """What is wanted of a round now."""
+
+    status: str
+    halt: bool
+    """Calls in flight are to be broken off."""
+    concurrency: int
+    running: int
+    """Sessions that run, on all runners."""
+
+
+async def wanted_of(database: Database, ids: Iterable[str]) -> dict[str, Wanted]:
+    """Round -> what is wanted of it."""
+    columns = (rounds.c.status, rounds.c.halt, rounds.c.concurrency, rounds.c.sessions_running)
+    async with database.begin() as connection:
+        found = await connection.execute(
+            select(rounds.c.id, *columns).where(rounds.c.id.in_(list(ids)))
+        )
+        return {
+            row.id: Wanted(
+                row.status,
+                row.halt or row.status == "cancelled",
+                row.concurrency,
+                row.sessions_running,
+            )
+            for row in found
+        }
 
 
 async def _legal(connection: AsyncConnection, round_id: str, command: str) -> Round:
     """The round, locked, if `command` is legal in its state. Raises `Conflict` naming what is."""
     row = await _get(connection, round_id, lock=True)
+    _check_legal(row, command)
+    return row
+
+
+def _check_legal(row: Round, command: str) -> None:
     if row.status not in LEGAL[command]:
         legal = [name for name, states in LEGAL.items() if row.status in states]
         if not row.sessions["failed"] and row.status == "completed":
             legal = []
         raise Conflict(
-            f"round {round_id!r} is {row.status}: {command} is not possible; "
+            f"round {row.id!r} is {row.status}: {command} is not possible; "
             f"possible: {', '.join(legal) or 'nothing'}"
         )
-    return row
 
 
 async def set_status(

@@ -4,6 +4,7 @@ Statements live beside what they do (`rounds.py`, `journal.py`, `reading.py`), n
 """
 
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -57,6 +58,20 @@ def _money(name: str) -> Column[Decimal]:
     return Column(name, Numeric(20, 10), nullable=False, server_default=text("0"))
 
 
+def _budget() -> tuple[Column[Any], ...]:
+    """Most that may be spent (`NULL`: no limit), what is spent, and what calls in flight could cost."""
+    return (
+        Column("budget_usd", Numeric(20, 10)),
+        Column("budget_tokens", BigInteger),
+        Column("budget_calls", BigInteger),
+        _money("spent_usd"),
+        _money("reserved_usd"),
+        _count("spent_tokens"),
+        _count("reserved_tokens"),
+        _count("calls"),
+    )
+
+
 def _now(name: str) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
 
@@ -70,9 +85,10 @@ rounds = Table(
     Column("status", Text, nullable=False),  # the desired state: runners and seats obey it
     Column("reason", Text, nullable=False, server_default=""),
     Column("message", Text, nullable=False, server_default=""),
-    Column("budget_usd", Numeric(20, 10)),
-    _money("spent_usd"),
-    _money("reserved_usd"),
+    Column(
+        "halt", Boolean, nullable=False, server_default=text("false")
+    ),  # break off what is in flight
+    *_budget(),
     Column("concurrency", Integer, nullable=False),
     # counters, advanced in the transaction that makes them true
     _count("last_event"),
@@ -91,6 +107,16 @@ rounds = Table(
     _one_of("status", ROUND_STATUS),
     Index("ix_rounds_created_at_id", "created_at", "id"),
     postgresql_with={"fillfactor": "50"},  # the hot row: leave room for HOT updates
+)
+
+seat_usage = Table(
+    "seat_usage",
+    metadata,
+    Column("round_id", Text, ForeignKey("rounds.id", ondelete="CASCADE"), nullable=False),
+    Column("seat", Text, nullable=False),
+    *_budget(),
+    PrimaryKeyConstraint("round_id", "seat"),
+    postgresql_with={"fillfactor": "50"},
 )
 
 sessions = Table(
@@ -131,17 +157,29 @@ attempts = Table(
     Column("index", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("epoch", Integer, nullable=False),
+    Column("seat", Text, nullable=False),
     Column("agent", Text, nullable=False),
+    Column(
+        "key", Text, nullable=False
+    ),  # of one intent: it tells a repeated commit from a second attempt
     Column("status", Text, nullable=False),
     Column("kind", Text),
     Column("message", Text),
     _money("reserved_usd"),
-    Column("cost_usd", Numeric(20, 10)),
+    _count("reserved_tokens"),
+    Column("cost_usd", Numeric(20, 10)),  # what counts as spent: the worst, where nobody can know
+    Column("tokens", BigInteger),
+    Column("reply", JSONB),  # an answer that came after another had become the turn
     _now("started_at"),
+    Column(
+        "expires_at", DateTime(timezone=True), nullable=False
+    ),  # then nobody waits for it any more
     Column("finished_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("session_id", "index", "attempt"),
     ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
     _one_of("status", ("asking", "answered", "failed", "abandoned")),
+    Index("ix_attempts_open", "expires_at", postgresql_where=text("status = 'asking'")),
+    postgresql_with={"fillfactor": "70"},
 )
 
 turns = Table(
@@ -240,4 +278,20 @@ workers = Table(
     _now("started_at"),
     _now("beat_at"),
     Column("info", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+)
+
+gates = Table(
+    "gates",
+    metadata,
+    Column("seat", Text, primary_key=True),  # name of the actor before whose model it stands
+    Column("agent", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("in_flight", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),
+    Column("opens_at", DateTime(timezone=True)),
+    Column("hold_until", DateTime(timezone=True)),
+    Column("why", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    _now("beat_at"),
 )

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy import select, text
 
-from aaa.asking import RoundStopped, Wish
+from aaa.asking import Amount, Wish
 from aaa.catalogue import Catalogue
+from aaa.gate import RoundStopped
 from aaa.store.database import Database
 from aaa.store.journal import Journal
 from aaa.store.leases import claim_sessions
@@ -36,7 +37,7 @@ async def test_a_cancel_does_not_wait_for_a_call_that_begins(
         await cancelling.execute(
             select(rounds.c.id).where(rounds.c.id == made.id).with_for_update()
         )
-        beginning = asyncio.create_task(Journal(database).begin(wish, 0.0))
+        beginning = asyncio.create_task(Journal(database).begin(wish, Amount(usd=0, tokens=0), 60))
         waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
         while not (await cancelling.execute(text(waits))).scalar_one():
             await asyncio.sleep(0.02)

@@ -185,9 +185,9 @@ async def test_each_refusal_is_one_request(
 @pytest.mark.parametrize(
     ("delivery", "kind"),
     [
-        ("drop", "unreachable"),
-        ("reset", "unreachable"),
-        ("short", "unreachable"),
+        ("drop", "dropped"),
+        ("reset", "dropped"),
+        ("short", "dropped"),
         ("hang", "timeout"),
         ("drip", "timeout"),
     ],

@@ -5,18 +5,23 @@ from typing import Any
 import pytest
 
 from aaa.asking import (
+    Amount,
+    Asker,
     Attempt,
-    RoundStopped,
+    Decision,
     Wish,
-    asker,
     clean,
+    decide,
+    expected_tokens,
     request_of,
-    retry_in_s,
     with_persona,
     worst_cost_usd,
+    worst_tokens,
 )
-from aaa.errors import FAILURE_KINDS, OF_THE_REQUEST, TRANSIENT, ModelError
+from aaa.errors import FAILURE_KINDS, OF_THE_ACCOUNT, OF_THE_REQUEST, TRANSIENT, ModelError
+from aaa.gate import Gate, Held, RoundStopped
 from aaa.models import Request
+from aaa.pace import Pace
 from aaa.scenario import AgentCard, Limits, Price
 from aaa.types import Call, Message, Reply, Sampling, Turn
 from tests.classroom import user
@@ -50,11 +55,11 @@ class Book:
         self.begun = begun
         self.lines: list[tuple[Any, ...]] = []
 
-    async def begin(self, wish: Wish, worst_usd: float) -> Attempt | Turn:
+    async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
         if isinstance(self.begun, Exception):
             raise self.begun
-        self.lines.append(("begin", worst_usd))
-        return self.begun or Attempt(len(self.lines), worst_usd)
+        self.lines.append(("begin", worst.usd))
+        return self.begun or Attempt(number=len(self.lines), reserved=worst)
 
     async def answer(self, wish: Wish, attempt: Attempt, turn: Turn) -> Turn:
         self.lines.append(("answer", turn.text, turn.failure and turn.failure.kind))
@@ -65,14 +70,21 @@ class Book:
     ) -> None:
         self.lines.append(("fail", error.kind, retry_in_s is not None))
 
+    async def abandon(self, wish: Wish, attempt: Attempt) -> None:
+        self.lines.append(("abandon", attempt.number))
+
 
 async def asked(model: Script, book: Book) -> Turn:
+    gate = Gate(Pace(CARD.limits))
     waited: list[float] = []
 
-    async def sleep(seconds: float) -> None:
+    async def sleep(_: str, seconds: float) -> None:
         waited.append(seconds)
 
-    return await asker(CARD, model, book, None, sleep=sleep)(WISH)
+    try:
+        return await Asker(CARD, model, book, None, gate, sleep=sleep)(WISH)
+    finally:
+        assert gate.standing().in_flight == 0  # every ticket came back
 
 
 async def test_an_answer_is_recorded_after_its_intent() -> None:
@@ -118,24 +130,74 @@ async def test_a_refusal_of_the_request_is_the_turns_outcome() -> None:
     assert book.lines[-1] == ("answer", "", "content_filter")
 
 
-async def test_a_wrong_key_is_not_tried_twice() -> None:
-    model = Script(ModelError("auth", "bad key"))
-    with pytest.raises(ModelError):
-        await asked(model, Book())
+async def test_a_wrong_key_holds_the_model_and_is_not_tried_twice() -> None:
+    model, book = Script(ModelError("auth", "bad key")), Book()
+    with pytest.raises(Held, match="bad key"):
+        await asked(model, book)
     assert len(model.requests) == 1
+    assert book.lines[-1] == ("fail", "auth", False)
+
+
+async def test_a_429_is_no_attempt_of_the_calls() -> None:
+    """With 3 attempts allowed, ten 429s end in an answer."""
+    model = Script(*(ModelError("rate_limited", "slow down") for _ in range(10)), "ok")
+    assert (await asked(model, Book())).text == "ok"
+
+
+async def test_a_dead_providers_failures_are_not_held_against_the_call() -> None:
+    gate = Gate(Pace(CARD.limits))
+    now = gate.clock()
+    for call in range(5):
+        ticket = gate.pace.began(now, 1)
+        gate.pace.ended(now, ticket, call, ModelError("unreachable", "gone"), None)
+    assert gate.standing().state == "down"
+
+    async def sleep(_: str, seconds: float) -> None:
+        gate.pace.breaker.forgive(gate.clock())  # the next probe is due
+
+    gate.pace.breaker.forgive(gate.clock())
+    model = Script(*(ModelError("unreachable", "gone") for _ in range(9)), "back")
+    turn = await Asker(CARD, model, Book(), None, gate, sleep=sleep)(WISH)
+    assert turn.text == "back"
+    assert gate.standing().state == "open"
+
+
+def decided(error: ModelError, **given: Any) -> Decision:
+    rest: dict[str, Any] = {"tries": 1, "asked_for_s": 0.0, "dead": False, "chance": 0.5}
+    return decide(error, CARD.limits, **(rest | given))
 
 
 @pytest.mark.parametrize("kind", FAILURE_KINDS)
 def test_every_kind_is_decided(kind: Any) -> None:
-    wait = retry_in_s(ModelError(kind, ""), 1, 5)
-    assert (wait is not None) == (kind in TRANSIENT)
-    assert not (kind in TRANSIENT and kind in OF_THE_REQUEST)
+    wanted = "retry" if kind in TRANSIENT else "hold" if kind in OF_THE_ACCOUNT else "give_up"
+    assert decided(ModelError(kind, "")).do == wanted
+    assert sum(kind in kinds for kinds in (TRANSIENT, OF_THE_ACCOUNT, OF_THE_REQUEST)) == 1
+
+
+def test_it_gives_up_after_the_attempts_unless_nobody_is_answered() -> None:
+    assert decided(ModelError("server", ""), tries=3).do == "give_up"
+    assert decided(ModelError("server", ""), tries=3, dead=True).do == "retry"
+    assert decided(ModelError("rate_limited", ""), tries=3).do == "retry"
+
+
+def test_it_gives_up_after_the_deadline() -> None:
+    late = CARD.limits.deadline_s
+    assert decided(ModelError("server", ""), asked_for_s=late).do == "give_up"
+    assert decided(ModelError("rate_limited", ""), asked_for_s=late).do == "give_up"
 
 
 def test_retry_after_is_obeyed_at_any_length() -> None:
-    error = ModelError("rate_limited", "", retry_after_s=3600)
-    assert retry_in_s(error, 1, 5) == 3600
-    assert retry_in_s(error, 5, 5) is None
+    error = ModelError("rate_limited", "", retry_after_s=36_000)
+    decision = decided(error, asked_for_s=CARD.limits.deadline_s)
+    assert decision.do == "retry"
+    assert decision.wait_s >= 36_000
+
+
+def test_waits_grow_and_end_at_a_minute() -> None:
+    waits = [decided(ModelError("rate_limited", ""), tries=n).wait_s for n in range(0, 40, 4)]
+    assert waits == sorted(waits)
+    assert waits[0] < 1
+    assert waits[-1] <= 61
 
 
 def test_persona_comes_first_and_only_once() -> None:
@@ -159,6 +221,7 @@ def test_the_worst_cost_is_never_below_the_real_one() -> None:
     request = request_of(CARD, WISH)
     assert worst_cost_usd(request, price) >= price.cost_usd(len(b"why?"), 1024)
     assert worst_cost_usd(request, None) == 0
+    assert expected_tokens(request) <= worst_tokens(request)
 
 
 def test_what_postgres_cannot_hold_is_replaced() -> None:

@@ -76,7 +76,7 @@ def test_a_made_up_response_is_no_witness() -> None:
     ("inner", "kind"),
     [
         (made("httpx", "ConnectError"), "unreachable"),
-        (made("aiohttp.client_exceptions", "ServerDisconnectedError"), "unreachable"),
+        (made("aiohttp.client_exceptions", "ServerDisconnectedError"), "dropped"),
         (made("httpx", "ReadTimeout"), "timeout"),
         (TimeoutError(), "timeout"),
         (ValueError("Expecting value: line 1"), "malformed"),

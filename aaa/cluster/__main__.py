@@ -1,0 +1,55 @@
+"""The supervisor as a process of its own: `python -m aaa.cluster`, started and kept by `keeper.py`.
+
+Ray ends the process that lost its head or its raylet, so this process must be one that may die. It stops when
+its standard input ends: then whoever started it is gone, or wants it to.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+
+from aaa.cluster.keeper import LOST, REFUSED
+from aaa.cluster.supervisor import ClusterLost, supervise
+from aaa.errors import SetupError
+from aaa.settings import read_settings
+from aaa.store.database import Database, database_url
+
+
+async def _main() -> None:
+    settings = read_settings()
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    threading.Thread(target=_until_left, args=(loop, stop), daemon=True).start()
+    database = Database(database_url(settings))
+    try:
+        await supervise(settings, database, stop)
+    finally:
+        await database.close()
+
+
+def _until_left(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    sys.stdin.buffer.read()
+    loop.call_soon_threadsafe(stop.set)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_main())
+    except SetupError as error:
+        print(error, flush=True)
+        os._exit(REFUSED)
+    except ClusterLost as error:
+        logging.getLogger(__name__).warning("%s", error)
+        os._exit(LOST)  # Ray's threads may wait for its head for a minute
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Keeps a supervisor running: starts it as a process of its own, and again when it ends unasked."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Mapping
+
+from aaa.errors import SetupError
+from aaa.settings import Settings
+
+log = logging.getLogger(__name__)
+
+REFUSED, LOST = 3, 75
+"""Exit codes of a supervisor: Ray cannot start here (it printed why); its cluster went away."""
+STOP_S = 20.0
+"""A supervisor that was asked to stop has so long: its calls in flight come home, Ray ends."""
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 30.0
+STEADY_S = 60.0
+"""Who lived so long failed for a new reason: the next start comes at once."""
+
+
+async def keep_supervisor(settings: Settings, database_url: str, stop: asyncio.Event) -> None:
+    """Until `stop` is set. Raises `SetupError` where the very first one says that it cannot start."""
+    clock = asyncio.get_running_loop().time
+    delay_s = FIRST_DELAY_S
+    refusals = 0
+    while not stop.is_set():
+        began = clock()
+        code, said = await _once(_environment(settings, database_url), stop)
+        if stop.is_set():
+            return
+        if code == REFUSED and refusals == 0 and delay_s == FIRST_DELAY_S:
+            raise SetupError(said)
+        refusals += code == REFUSED
+        delay_s = FIRST_DELAY_S if clock() - began > STEADY_S else min(LONGEST_DELAY_S, delay_s * 2)
+        log.warning("supervisor ended (%s %s); the next starts in %.1f s", code, said, delay_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), delay_s)
+
+
+async def _once(environment: Mapping[str, str], stop: asyncio.Event) -> tuple[int, str]:
+    """One supervisor, to its end: (exit code, what it printed)."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "aaa.cluster"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=environment,
+        start_new_session=True,  # Ctrl-C in a terminal is ours to hand on, once
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    reading = asyncio.create_task(process.stdout.read())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            process.stdin.close()
+            await asyncio.wait_for(process.wait(), STOP_S)
+        code = await process.wait()
+        return code, (await reading).decode(errors="replace").strip()
+    except TimeoutError:
+        return -1, "did not stop in time"
+    finally:
+        stopping.cancel()
+        if process.returncode is None:  # out of time, or we are interrupted: Ray ends with it
+            process.kill()
+            await process.wait()
+        reading.cancel()
+
+
+def _environment(settings: Settings, database_url: str) -> dict[str, str]:
+    """Ours, with the database that is open here. What is not in `settings` is read as here."""
+    return os.environ | {"DATABASE_URL": database_url, "AAA_HOME": str(settings.home)}

@@ -1,0 +1,107 @@
+"""How each model's gate stands, as its seat last told, for people to look at; and until when it holds off.
+
+What a provider asked for (Retry-After) must outlive the seat that heard it, so it is written with the failed
+attempt; the rest is news, written about once a second.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, literal, or_, select
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aaa.gate import Standing
+from aaa.store.database import Database
+from aaa.store.tables import gates
+from aaa.types import Value
+
+FRESH_S = 15.0
+"""A gate not heard of for so long has no seat behind it."""
+
+
+class GateRow(Value):
+    """A model's gate as users see it."""
+
+    seat: str
+    """Name of the actor that wraps the agent's card."""
+    agent: str
+    state: str
+    """`open`, `full` (all slots taken), `rate` (a limit a minute), `holding` (Retry-After), `down` (dead)."""
+    concurrency: int
+    """Calls that may be in flight now; below the card's limit after a 429."""
+    in_flight: int
+    waiting: int
+    """Calls that wait to begin."""
+    opens_at: datetime | None
+    """When the next call may begin; `None`: when one in flight ends, or now."""
+    why: str
+    """What the provider said, where it is dead."""
+    since: datetime
+    """When it came into this state."""
+    beat_at: datetime
+
+
+async def tell(database: Database, seat: str, agent: str, standing: Standing) -> None:
+    """Write how a gate stands."""
+    opens_at = None
+    if standing.wait_s:
+        opens_at = func.now() + timedelta(seconds=standing.wait_s)
+    values: dict[str, Any] = {
+        "agent": agent,
+        "state": standing.state,
+        "concurrency": standing.limit,
+        "in_flight": standing.in_flight,
+        "waiting": standing.waiting,
+        "opens_at": opens_at,
+        "why": standing.why,
+        "beat_at": func.now(),
+    }
+    since = func.coalesce(
+        select(gates.c.since)
+        .where(gates.c.seat == seat, gates.c.state == standing.state)
+        .scalar_subquery(),
+        func.now(),
+    )
+    async with database.begin() as connection:
+        await connection.execute(
+            pg_insert(gates)
+            .values(seat=seat, since=func.now(), **values)
+            .on_conflict_do_update(index_elements=["seat"], set_=values | {"since": since})
+        )
+
+
+async def hold(connection: AsyncConnection, seat: str, agent: str, for_s: float) -> None:
+    """Put on record that no call may begin for so long."""
+    until = func.now() + timedelta(seconds=for_s)
+    standing = {"state": "holding", "concurrency": 0, "in_flight": 0, "waiting": 0, "why": ""}
+    await connection.execute(
+        pg_insert(gates)
+        .values(seat=seat, agent=agent, since=func.now(), hold_until=until, **standing)
+        .on_conflict_do_update(
+            index_elements=["seat"],
+            set_={"hold_until": func.greatest(gates.c.hold_until, until)},
+        )
+    )
+
+
+async def held_s(database: Database, seat: str) -> float:
+    """Seconds that a gate must still hold off; 0 where it need not."""
+    left = func.extract("epoch", gates.c.hold_until - func.now())
+    async with database.begin() as connection:
+        found = await connection.scalar(select(left).where(gates.c.seat == seat))
+    return max(0.0, float(found or 0))
+
+
+async def standing_gates(database: Database, seats: Iterable[str] | None = None) -> list[GateRow]:
+    """The gates that have a seat behind them, by agent; of these `seats` only, where given."""
+    wanted = None if seats is None else list(seats)
+    fresh = gates.c.beat_at > func.now() - timedelta(seconds=FRESH_S)
+    mine = literal(True) if wanted is None else gates.c.seat.in_(wanted)
+    columns = [gates.c[name] for name in GateRow.model_fields]
+    async with database.begin() as connection:
+        found = await connection.execute(
+            select(*columns).where(fresh, or_(mine)).order_by(gates.c.agent, gates.c.seat)
+        )
+        return [GateRow.model_validate(dict(row)) for row in found.mappings()]

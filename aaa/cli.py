@@ -123,11 +123,12 @@ def rounds_show(id: str, as_json: bool) -> None:
 
 @rounds.command("pause")
 @click.argument("id")
-def rounds_pause(id: str) -> None:
+@click.option("--now", is_flag=True, help="Break off calls in flight; they count as paid for.")
+def rounds_pause(id: str, now: bool) -> None:
     """Begin no further call; those in flight come home."""
     from aaa.commands.rounds import move
 
-    _await(move(_settings(), id, "pause"))
+    _await(move(_settings(), id, "pause now" if now else "pause"))
 
 
 @rounds.command("resume")
@@ -152,7 +153,7 @@ def rounds_cancel(id: str) -> None:
 @click.argument("id")
 @click.argument("assignments", nargs=-1, required=True, metavar="KEY=VALUE...")
 def rounds_set(id: str, assignments: tuple[str, ...]) -> None:
-    """Change a live round's budget_usd or concurrency."""
+    """Change a live round: concurrency, budget_usd, budget_tokens, budget_calls, seat_budgets.SEAT.usd …"""
     from aaa.commands.rounds import retune
 
     _await(retune(_settings(), id, assignments))

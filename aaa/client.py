@@ -44,8 +44,14 @@ class Round(TypedDict):
     reason: str | None
     message: str | None
     budget_usd: float | None
+    budget_tokens: int | None
+    budget_calls: int | None
     spent_usd: float
     reserved_usd: float
+    spent_tokens: int
+    reserved_tokens: int
+    calls: int
+    seat_budgets: dict[str, Json]
     concurrency: int
     sessions: dict[str, int]
     turns: int
@@ -163,8 +169,9 @@ class Client:
         round: Round = await self._ask("GET", _path("rounds", round_id))
         return round
 
-    async def pause(self, round_id: str) -> Round:
-        return await self._move(round_id, "pause")
+    async def pause(self, round_id: str, *, now: bool = False) -> Round:
+        """Begin no further call; those in flight come home, or with `now` are broken off."""
+        return await self._move(round_id, "pause", {"now": "true"} if now else None)
 
     async def resume(self, round_id: str) -> Round:
         return await self._move(round_id, "resume")
@@ -173,14 +180,22 @@ class Client:
         return await self._move(round_id, "cancel")
 
     async def retune(self, round_id: str, changes: Mapping[str, Any]) -> Round:
-        """Change `concurrency` or `budget_usd` of a round while it runs."""
+        """Change concurrency or budgets of a round while it runs."""
         round: Round = await self._ask("PATCH", _path("rounds", round_id), dict(changes))
         return round
 
-    async def _move(self, round_id: str, verb: str) -> Round:
+    async def _move(
+        self, round_id: str, verb: str, params: Mapping[str, str] | None = None
+    ) -> Round:
         key = {"Idempotency-Key": str(uuid.uuid4())}
-        round: Round = await self._ask("POST", _path("rounds", round_id, verb), None, key)
+        path = _path("rounds", round_id, verb)
+        round: Round = await self._ask("POST", path, None, key, params)
         return round
+
+    async def gates(self, round_id: str) -> list[Json]:
+        """How the gates of a round's models stand: in flight, waiting, and for what."""
+        found: Json = await self._ask("GET", "/v1/gates", params={"round": round_id})
+        return list(found["items"])
 
     # What is in a round
 

@@ -1,16 +1,26 @@
 """`aaa rounds …`: start, list, show and steer rounds, over the API."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from aaa.client import Client
+from aaa.client import Client, Round
 from aaa.commands.opening import open_client, say, show
 from aaa.commands.table import print_rows
 from aaa.errors import InputError
 from aaa.scenario import Scenario, override, parse, parse_setting, read_yaml
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
+
+CHANGEABLE = {
+    "concurrency": "concurrency",
+    "budget_usd": "budget_usd",
+    "budget_tokens": "budget_tokens",
+    "budget_calls": "budget_calls",
+    "seat_budgets": "seat_budgets.SEAT.usd (or .tokens, .calls)",
+}
+"""What of a live round can be changed, and how it is written."""
 
 
 async def start(
@@ -82,8 +92,9 @@ async def show_round(settings: Settings, round_id: str, as_json: bool) -> int:
     async with open_client(settings) as client:
         item = dict(await client.round(round_id))
         sessions = await client.sessions(round_id, limit=None if as_json else 40)
+        gates = await client.gates(round_id)
     if as_json:
-        show(item | {"session_list": sessions})
+        show(item | {"session_list": sessions, "gates": gates})
         return 0
     for key, value in item.items():
         say(f"{key:18} {value}") if value not in (None, "") else None
@@ -98,15 +109,24 @@ async def show_round(settings: Settings, round_id: str, as_json: bool) -> int:
         ),
         [dict(s) for s in sessions],
     )
+    if gates:
+        say()
+        columns = ("agent", "state", "in_flight", "concurrency", "waiting", "opens_at", "why")
+        print_rows(columns, gates)
     return 0
 
 
 async def move(
-    settings: Settings, round_id: str, verb: Literal["pause", "resume", "cancel"]
+    settings: Settings, round_id: str, verb: Literal["pause", "pause now", "resume", "cancel"]
 ) -> int:
     """Pause, resume or cancel; prints the round."""
     async with open_client(settings) as client:
-        moves = {"pause": client.pause, "resume": client.resume, "cancel": client.cancel}
+        moves: dict[str, Callable[[str], Awaitable[Round]]] = {
+            "pause": client.pause,
+            "pause now": partial(client.pause, now=True),
+            "resume": client.resume,
+            "cancel": client.cancel,
+        }
         show(await moves[verb](round_id))
     if verb == "resume" and settings.url is None:
         say(
@@ -116,12 +136,13 @@ async def move(
 
 
 async def retune(settings: Settings, round_id: str, assignments: Sequence[str]) -> int:
-    """`key=value …`: change a live round's limits."""
-    known = ("budget_usd", "concurrency")
-    changes = dict(parse_setting(text) for text in assignments)
+    """`key=value …`: change a live round's limits. Raises `InputError` naming what can be changed."""
+    changes = override({}, dict(parse_setting(text) for text in assignments))
     for key in changes:
-        if key not in known:
-            raise InputError(f"{key!r} cannot be changed; what can: {', '.join(known)}")
+        if key not in CHANGEABLE:
+            raise InputError(
+                f"{key!r} cannot be changed; what can: {', '.join(CHANGEABLE.values())}"
+            )
     async with open_client(settings) as client:
         show(await client.retune(round_id, changes))
     return 0

@@ -163,9 +163,9 @@ class Usage(NamedTuple):
     """`the round`, or `seat 'teacher'`."""
     setting: str
     """What to raise: `budget_usd=…`."""
-    cap: Decimal | int
-    spent: Decimal | int
-    reserved: Decimal | int
+    cap: float
+    spent: float
+    reserved: float
 
 
 async def caps(connection: AsyncConnection, round_id: str) -> list[Usage]:
@@ -184,5 +184,7 @@ async def caps(connection: AsyncConnection, round_id: str) -> list[Usage]:
             if most is not None:
                 spent = row["calls"] if cap == "calls" else row[f"spent_{cap}"]
                 reserved = 0 if cap == "calls" else row[f"reserved_{cap}"]
-                found.append(Usage(where, f"{prefix}{cap}", most, spent, reserved))
-    return sorted(found, key=lambda u: -float(u.spent + u.reserved) / max(1e-9, float(u.cap)))
+                found.append(
+                    Usage(where, f"{prefix}{cap}", float(most), float(spent), float(reserved))
+                )
+    return sorted(found, key=lambda usage: -(usage.spent + usage.reserved) / max(1e-9, usage.cap))

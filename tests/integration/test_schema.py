@@ -1,13 +1,24 @@
 """The schema: what migrations make is what the tables say, and populated data goes down and up again."""
 
+import asyncio
+
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, text
 
 from aaa.catalogue import Catalogue
-from aaa.store.database import Database, check_schema, downgrade, schema_version, upgrade
-from aaa.store.rounds import create_round
-from aaa.store.tables import metadata
+from aaa.errors import SetupError
+from aaa.store.database import (
+    Database,
+    check_schema,
+    check_server,
+    downgrade,
+    schema_version,
+    upgrade,
+)
+from aaa.store.rounds import create_round, get_round
+from aaa.store.tables import metadata, seat_usage
 from tests.playing import play_round
 
 
@@ -35,3 +46,59 @@ async def test_down_and_up_again(database: Database, catalogue: Catalogue) -> No
     assert await differences(database) == []
     again = await create_round(database, *catalogue.prepare(scenario, folder))
     assert await play_round(database, again.id) == 3
+
+
+async def test_an_older_schema_says_how_to_upgrade(database: Database) -> None:
+    await downgrade(database, "0001")
+    with pytest.raises(SetupError, match=r"is 0001, this code needs .*`aaa db upgrade`"):
+        await check_schema(database)
+
+
+async def test_a_newer_schema_says_to_install_a_newer_aaa(database: Database) -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SetupError, match=r"is 9999, newer than this code .*install a newer AAA"):
+        await check_schema(database)
+
+
+async def test_a_server_that_could_lose_answers_is_refused(database: Database) -> None:
+    """Set at the running server, as an administrator would, and set back."""
+    await check_server(database)
+    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        try:
+            await _set(database, f"ALTER SYSTEM SET {name} = off")
+            with pytest.raises(SetupError, match=rf"{name} = off.*Set {name} = on"):
+                await check_server(database)
+        finally:
+            await _set(database, f"ALTER SYSTEM RESET {name}")
+    await check_server(database)
+
+
+async def _set(database: Database, statement: str) -> None:
+    async with database.engine.connect() as connection:
+        plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await plain.execute(text(statement))
+        await plain.execute(text("SELECT pg_reload_conf()"))
+    await asyncio.sleep(0.5)  # a session reads it at its next statement
+    await database.close()
+
+
+async def test_rounds_from_before_the_budgets_of_seats_count_what_they_used(
+    database: Database, catalogue: Catalogue
+) -> None:
+    made = await create_round(database, *catalogue.prepare(*catalogue.scenario("small")))
+    await play_round(database, made.id)
+    before = await get_round(database, made.id)
+    await downgrade(database, "0001")
+    await upgrade(database)
+    after = await get_round(database, made.id)
+    assert (after.calls, after.spent_tokens) == (before.calls, before.spent_tokens)
+    assert after.calls == after.turns > 0
+    async with database.begin() as connection:
+        found = await connection.execute(
+            select(seat_usage.c.seat, seat_usage.c.calls, seat_usage.c.spent_usd)
+        )
+        seats = {row.seat: row for row in found}
+    assert set(seats) == {"student", "teacher", "judge"}
+    assert sum(row.calls for row in seats.values()) == after.calls
+    assert float(sum(row.spent_usd for row in seats.values())) == pytest.approx(after.spent_usd)

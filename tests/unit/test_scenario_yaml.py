@@ -120,6 +120,57 @@ BAD_CARDS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+OUT_OF_RANGE = [
+    ("limits: {concurrency: 0}", "'limits.concurrency'", "greater than or equal to 1", "got 0"),
+    ("limits: {rpm: 0}", "'limits.rpm'", "greater than or equal to 1", "got 0"),
+    ("limits: {tpm: -5}", "'limits.tpm'", "greater than or equal to 1", "got -5"),
+    ("limits: {rpm: many}", "'limits.rpm'", "valid integer", "got 'many'"),
+    ("limits: {timeout_s: 0}", "'limits.timeout_s'", "greater than 0", "got 0"),
+    ("limits: {timeout_s: 99999}", "'limits.timeout_s'", "less than or equal to 3600", "got 99999"),
+    ("limits: {attempts: 1000}", "'limits.attempts'", "less than or equal to 100", "got 1000"),
+    ("limits: {deadline_s: -1}", "'limits.deadline_s'", "greater than 0", "got -1"),
+    ("price: {input_usd_per_mtok: -1, output_usd_per_mtok: 0}", "'price.input_usd_per_mtok'",
+     "greater than or equal to 0", "got -1"),
+    ("price: {input_usd_per_mtok: 0, output_usd_per_mtok: .inf}", "'price.output_usd_per_mtok'",
+     "finite number", "got inf"),
+    ("price: {input_usd_per_mtok: .nan, output_usd_per_mtok: 0}", "'price.input_usd_per_mtok'",
+     "finite number", "got nan"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", OUT_OF_RANGE, ids=lambda line: line[0])
+def test_a_limit_or_price_out_of_range_is_refused_by_file_key_and_range(
+    tmp_path: Path, line: tuple[str, ...]
+) -> None:
+    told = refusal(tmp_path, CARD.format(name="pupil", family="small") + line[0], AgentCard)
+    assert told.startswith(str(tmp_path / "it.yaml"))
+    for words in line[1:]:
+        assert words in told
+
+
+BUDGETS = [
+    ("budget_usd: .nan", "'budget_usd'", "finite number", "got nan"),
+    ("budget_usd: 1.0e+12", "'budget_usd'", "less than or equal to 1000000000", "got 1000000000000"),
+    ("budget_tokens: -1", "'budget_tokens'", "greater than or equal to 0", "got -1"),
+    ("budget_calls: 1.5", "'budget_calls'", "valid integer", "got 1.5"),
+    ("seat_budgets: {student: {usd: -1}}", "'seat_budgets.student.usd'",
+     "greater than or equal to 0", "got -1"),
+    ("seat_budgets: {student: {eur: 1}}", "unknown key 'seat_budgets.student.eur'",
+     "usd, tokens, calls"),
+    ("seat_budgets: {pilot: {usd: 1}}", "names 'pilot', but the seats are student"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", BUDGETS, ids=lambda line: line[0])
+def test_a_budget_out_of_range_is_refused_by_file_key_and_range(
+    tmp_path: Path, line: tuple[str, ...]
+) -> None:
+    told = refusal(tmp_path, f"{SCENARIO}\n{line[0]}\n")
+    assert told.startswith(str(tmp_path / "it.yaml"))
+    for words in line[1:]:
+        assert words in told
+
+
 @pytest.mark.parametrize("kind", BAD_CARDS)
 def test_a_wrong_card_is_refused_by_file_key_and_choices(tmp_path: Path, kind: str) -> None:
     line, says = BAD_CARDS[kind]

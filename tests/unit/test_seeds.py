@@ -110,9 +110,10 @@ def test_the_three_formats_give_the_same_seeds(tmp_path: Path) -> None:
 
 def test_inline_seeds_keep_all_their_fields(tmp_path: Path) -> None:
     talk = tuple(Message.model_validate(m) for m in TALK)
-    given = InlineSeed(prompt=talk, id="x", reference="r", checker={"kind": "k"}, tags=("t",))
+    checker: dict[str, object] = {"kind": "exact", "value": "A"}
+    given = InlineSeed(prompt=talk, id="x", reference="r", checker=checker, tags=("t",))
     (seed,) = load_seeds(Seeds(inline=(given,)), tmp_path)
-    assert seed == Seed(id="x", prompt=talk, reference="r", checker={"kind": "k"}, tags=("t",))
+    assert seed == Seed(id="x", prompt=talk, reference="r", checker=checker, tags=("t",))
 
 
 def test_an_id_that_is_not_given_depends_on_the_content_alone(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def options_of(kind: str, id: str, options: type[Value], given: dict[str, Any]) 
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "options"
-        known = ", ".join(options.model_fields) or "none"
+        known = ", ".join(f.alias or name for name, f in options.model_fields.items()) or "none"
         raise InputError(
             f"{kind} {id!r}: option {key!r}: {first['msg']}, got {first['input']!r} "
             f"(its options: {known})"

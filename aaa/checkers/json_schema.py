@@ -20,8 +20,10 @@ from aaa.errors import CheckError
 from aaa.types import Check, Value
 
 TIME_S = 2.0
+"""CPU time of one check, beside that of its patterns."""
 DEEPEST = 60
 """Levels of nesting that are read, in schema and answer."""
+_NO_FORMATS = jsonschema.FormatChecker(formats=())
 _BLOCK = re.compile(
     r"^ {0,3}```[ \t]*(?:json|JSON)?[ \t]*\n(.*?)^ {0,3}```", re.MULTILINE | re.DOTALL
 )
@@ -39,7 +41,7 @@ class Options(Value):
         if depth(schema) > DEEPEST:
             raise ValueError(f"nested deeper than {DEEPEST} levels")
         try:
-            jsonschema.Draft202012Validator.check_schema(schema)
+            jsonschema.Draft202012Validator.check_schema(schema, _NO_FORMATS)
         except jsonschema.SchemaError as error:
             raise ValueError(
                 f"not a JSON Schema: {error.message:.200} at {error.json_path}"
@@ -68,7 +70,7 @@ def check(answer: str, options: Options) -> Check:
 
 
 def _validated(read: object, schema: dict[str, Any] | bool) -> Check:
-    validator = _validator(time.monotonic() + TIME_S)(schema, registry=referencing.Registry())
+    validator = _validator(time.thread_time() + TIME_S)(schema, registry=referencing.Registry())
     try:
         wrong = next(validator.iter_errors(read), None)
     except RecursionError as error:
@@ -137,7 +139,7 @@ def _validator(until: float) -> Any:
         rule = plain.VALIDATORS[keyword]
 
         def limited(validator: Any, value: Any, instance: Any, schema: Any) -> Rule:
-            if time.monotonic() > until:
+            if time.thread_time() > until:
                 raise CheckError("timeout", f"the schema ran past {TIME_S:g} s on this answer")
             return iter(rule(validator, value, instance, schema) or ())
 

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import deque
 from decimal import Decimal, DecimalException, localcontext
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
@@ -122,15 +123,15 @@ _LATEX = (
 
 def plain(text: str, decimal: Literal[".", ","]) -> str:
     """The text with digits in ASCII, `.` as decimal mark and `'` between thousands."""
-    text = _NOT_ASCII.sub(_ascii, text)
+    text = _NOT_ASCII.sub(lambda match: _ascii(match[0]), text)
     for pattern, put in _LATEX:
         text = pattern.sub(put, text)
     swap = {".": ".", ",": "'"} if decimal == "." else {",": ".", ".": "'"}
     return re.sub(r"(?<=\d)[.,](?=\d)", lambda m: swap[m[0]], text).replace("D", ".")
 
 
-def _ascii(match: re.Match[str]) -> str:
-    character = match[0]
+@lru_cache(maxsize=1024)
+def _ascii(character: str) -> str:
     digit = unicodedata.decimal(character, None)
     if digit is not None:
         return str(digit)

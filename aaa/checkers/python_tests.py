@@ -7,6 +7,7 @@ hold. Left out: packages beside the standard library, `async`, and what the code
 
 import ast
 import re
+import sys
 
 from pydantic import Field, field_validator
 
@@ -38,6 +39,8 @@ class Options(Value):
             raise ValueError(f"not Python: {error}") from error
         if count(tree) == 0:
             raise ValueError("holds no `assert` and no function called `test…`")
+        if borrowed := borrowed_modules(tree):
+            raise ValueError(f"uses {', '.join(borrowed)} without importing it")
         return tests
 
 
@@ -50,6 +53,23 @@ def check(answer: str, options: Options) -> Check:
     if done.held == done.of:
         return Check(score=1, why=why)
     return Check(score=done.held / done.of, why=f"{why}; {done.why}")
+
+
+def borrowed_modules(tree: ast.Module) -> list[str]:
+    """Modules that the tests use but do not import: the code could give them anything by that name."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        if isinstance(node, ast.arg):
+            bound.add(node.arg)
+    asked = {
+        node.value.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    return sorted(asked & sys.stdlib_module_names - bound)
 
 
 def code_in(answer: str) -> str | None:

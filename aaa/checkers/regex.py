@@ -37,12 +37,16 @@ def check(answer: str, options: Options) -> Check:
 
 
 def found(pattern: str, text: str) -> bool:
-    """Whether the pattern is found. Raises `CheckError` when that takes too long."""
+    """Whether the pattern is found. Raises `CheckError` when that takes too much time or memory."""
     try:
         return compiled(pattern).search(text, timeout=TIME_S) is not None
     except TimeoutError as error:
         raise CheckError(
             "timeout", f"pattern {pattern[:200]!r} ran past {TIME_S:g} s on this answer"
+        ) from error
+    except MemoryError as error:
+        raise CheckError(
+            "too_large", f"pattern {pattern[:200]!r} needs too much memory on this answer"
         ) from error
 
 

@@ -30,6 +30,8 @@ def main() -> None:
         return
     channel.send({"confined": files})
     sys.path.pop(0)  # where this file was found
+    for name in [name for name in sys.modules if name.partition(".")[0] == "aaa"]:
+        del sys.modules[name]
     with contextlib.suppress(Gone):
         _Agent(channel).serve()
 

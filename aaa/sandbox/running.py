@@ -27,11 +27,13 @@ MOST_MIB, MOST_FILES = 64, 1000
 """What may lie in the folder at once; looked at several times a second."""
 _LOOK_S = 0.2
 _ROOT = str(Path(__file__).parent.parent.parent)
+PROGRAM = "import sys; sys.path.insert(0, {root!r}); from aaa.sandbox.{side} import main; main()"
+"""What a child runs."""
 _TURNS = threading.BoundedSemaphore(max(1, os.cpu_count() or 1))
 """No more at once than there are cores: the rest wait here, where no clock runs against them."""
 
 
-class Tested(Value):
+class Report(Value):
     """What became of the tests."""
 
     held: int
@@ -44,7 +46,7 @@ class Tested(Value):
 
 def run_tests(
     code: str, tests: str, *, cpu_s: int, memory_mib: int, landlock: bool = True
-) -> Tested:
+) -> Report:
     """Run the tests against the code. Raises `CheckError` where confinement fails, or the tests hang.
 
     The code has `cpu_s` seconds of CPU and twice that, plus 5 s, by the clock. What it does wrong is in
@@ -55,7 +57,7 @@ def run_tests(
         return _run(folder, limits, json.dumps({"code": code, "tests": tests}).encode(), cpu_s)
 
 
-def _run(folder: str, limits: tuple[str, str, str], job: bytes, cpu_s: int) -> Tested:
+def _run(folder: str, limits: tuple[str, str, str], job: bytes, cpu_s: int) -> Report:
     wall_s = 2 * cpu_s + 5
     ask_read, ask_write = os.pipe()
     say_read, say_write = os.pipe()
@@ -87,9 +89,7 @@ def _start(
     side: str, folder: str, arguments: tuple[str, ...], stdin: int, stdout: int, *kept: int
 ) -> subprocess.Popen[bytes]:
     """A child in a session of its own, with an environment of ours alone: no key, no path, fixed hashes."""
-    program = (
-        f"import sys; sys.path.insert(0, {_ROOT!r}); from aaa.sandbox.{side} import main; main()"
-    )
+    program = PROGRAM.format(root=_ROOT, side=side)
     return subprocess.Popen(  # noqa: S603 (our own program)
         [sys.executable, "-S", "-s", "-P", "-B", "-c", program, folder, *arguments],
         stdin=stdin,
@@ -147,7 +147,7 @@ def _report(
         raise CheckError("broken", f"the tests' process {status} without a report") from error
 
 
-def _tested(report: dict[str, Any], code: subprocess.Popen[bytes], cpu_s: int) -> Tested:
+def _tested(report: dict[str, Any], code: subprocess.Popen[bytes], cpu_s: int) -> Report:
     if "unconfined" in report:
         raise CheckError("unavailable", f"no confinement on this machine: {report['unconfined']}")
     why = report.get("first", "")
@@ -156,7 +156,7 @@ def _tested(report: dict[str, Any], code: subprocess.Popen[bytes], cpu_s: int) -
         why = why or f"the code's process {_status(code, cpu_s)}"
     elif gone is not None:
         why = why or f"the code {gone}"
-    return Tested(held=report["held"], of=report["of"], why=why, files=report.get("files"))
+    return Report(held=report["held"], of=report["of"], why=why, files=report.get("files"))
 
 
 def _status(process: subprocess.Popen[bytes], cpu_s: int | None = None) -> str:

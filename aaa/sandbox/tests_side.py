@@ -2,8 +2,9 @@
 
 The tests see stand-ins under the names that the code defines. A plain value crosses as what it is and is
 compared here, so code that cannot see a test cannot make it hold. An object that is no plain value stays
-over there; then only an object of a class that the tests themselves name takes part in comparisons and
-arithmetic, since it would decide them: an "equal to everything" that a function returns equals nothing.
+over there, and takes no part in comparisons and arithmetic, which it would decide: an "equal to everything"
+that a function returns equals nothing. Only where the tests name a class, by its capital letter, they leave
+it to the code how its objects behave.
 """
 
 import ast
@@ -102,19 +103,18 @@ class _Peer:
         self._given: list[Callable[..., object]] = []
         self._exceptions: dict[int, type[BaseException]] = {}
         self.named: set[int] = set()
-        """Classes of the code that the tests name."""
+        """Classes of the code that the tests name, each by a name with a capital."""
 
     def load(self, code: str, used: set[str]) -> dict[str, Any]:
         """Run the code over there; name -> value or stand-in. Built-in names stay ours."""
         found = self.ask("load", code=code)
+        if not isinstance(found, dict):
+            raise Gone("sent what is no message")
         names = {k: v for k, v in found.items() if isinstance(k, str) and not hasattr(builtins, k)}
-        for name in used & set(names):
-            value = names[name]
+        for name in {name for name in used & set(names) if name.strip("_")[:1].isupper()}:
+            value = names[name]  # a function's name may be given to a class, but it has no capital
             if isinstance(value, Ref) and "class" in about(value):
                 self.named.add(about(value)["at"])
-        for kind, exception in self._exceptions.items():
-            if exception.__name__ in used:
-                self.named.add(kind)
         return names
 
     def ask(self, do: str, **what: object) -> Any:
@@ -240,7 +240,7 @@ def _operate(ref: Ref, name: str, *args: object) -> Any:
 
 
 def _decides(ref: Ref) -> bool:
-    """Whether the tests name its class, and so leave it to the code how its objects behave."""
+    """Whether the tests name its class as one, and so leave it to the code how its objects behave."""
     return bool(_peer(ref).named & set(about(ref).get("of", ())))
 
 

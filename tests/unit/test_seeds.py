@@ -157,6 +157,22 @@ BAD_ROWS: dict[str, tuple[str, str]] = {
     "id twice": ('{"prompt": "other", "id": "good"}', "seed id 'good' stands already at"),
     "checker is text": ('{"prompt": "a", "checker": "42"}', "field 'checker'"),
     "checker is broken": ('{"prompt": "a", "checker": "{"}', "not readable as JSON"),
+    "checker of no kind": (
+        '{"prompt": "a", "checker": {"value": 1}}',
+        "needs 'kind', one of all, any",
+    ),
+    "checker of another kind": (
+        '{"prompt": "a", "checker": {"kind": "numbre"}}',
+        "field 'checker': no checker 'numbre'; there are: all, any, choice, exact",
+    ),
+    "checker with another option": (
+        '{"prompt": "a", "checker": {"kind": "regex", "patern": "a"}}',
+        "(its options: pattern)",
+    ),
+    "checker that refers elsewhere": (
+        '{"prompt": "a", "checker": {"kind": "json_schema", "schema": {"$ref": "http://x"}}}',
+        "leads out of the schema",
+    ),
     "tags are numbers": ('{"prompt": "a", "tags": [1]}', "field 'tags.0'"),
     "reference is a list": ('{"prompt": "a", "reference": ["x"]}', "field 'reference'"),
 }

@@ -57,6 +57,18 @@ def run_tests(
         return _run(folder, limits, json.dumps({"code": code, "tests": tests}).encode(), cpu_s)
 
 
+def what_holds() -> str:
+    """What confinement this machine gives, tried out: for `aaa doctor`. Raises `CheckError` where none."""
+    done = run_tests("x = 1", "assert x == 1", cpu_s=5, memory_mib=128)
+    if done.why:
+        raise CheckError("broken", f"a trial run failed: {done.why}")
+    files = {
+        "landlock": "files of its own folder only (Landlock)",
+        "none": "no file at all (no Landlock in this kernel)",
+    }
+    return f"no network, no other process (seccomp); {files[done.files or 'none']}"
+
+
 def _run(folder: str, limits: tuple[str, str, str], job: bytes, cpu_s: int) -> Report:
     wall_s = 2 * cpu_s + 5
     ask_read, ask_write = os.pipe()

@@ -7,26 +7,37 @@ and whatever they promise about durability holds for the session.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from aaa.checkers import grade_all
 from aaa.errors import ReplayMismatch
-from aaa.play import Batch, Play
-from aaa.types import Call, Note, Recorded, Turn, fingerprint
+from aaa.judges._checked import finding
+from aaa.play import Batch, Play, Sent
+from aaa.types import Call, Checks, CheckWish, Note, Recorded, Turn, fingerprint
 
 Grant = Callable[[int, Call], Awaitable[Turn]]
 """(turn index, call) -> the turn, once it is on the record."""
 Record = Callable[[int, int, Note], Awaitable[None]]
 """(note index, number of turns before it, note) -> None, once it is on the record."""
+CheckAll = Callable[[CheckWish], Awaitable[Checks]]
+"""Wish -> a finding for each of its answers."""
 
 
-async def drive(play: Play[object], grant: Grant, record: Record, past: Recorded) -> None:
-    """Play to the end. What `past` holds is not asked and not recorded again.
+async def drive(
+    play: Play[object],
+    grant: Grant,
+    record: Record,
+    past: Recorded,
+    check: CheckAll = grade_all,
+) -> None:
+    """Play to the end. What `past` holds is not asked, not checked and not recorded again.
 
     Raises `ReplayMismatch` when `past` does not fit what the play asks now; what `grant`, `record`
     and the play itself raise passes through, after the rest of the batch has come home.
     """
     turns = {turn.index: turn for turn in past.turns}
     notes = dict(enumerate(past.notes))
+    checks = _checks_of(past)
     asked = noted = 0
-    sent: tuple[Turn, ...] | None = None
+    sent: Sent | None = None
     while True:
         try:
             wish = next(play) if sent is None else play.send(sent)
@@ -37,6 +48,8 @@ async def drive(play: Play[object], grant: Grant, record: Record, past: Recorded
             await _record_once(record, noted, asked, wish, notes)
             noted += 1
             sent = ()
+        elif isinstance(wish, CheckWish):
+            sent = await _check(check, wish, checks)
         else:
             sent = await _grant_batch(grant, asked, wish, turns)
             asked += len(wish)
@@ -64,6 +77,25 @@ async def _grant_batch(
     return tuple(
         past[i] if i in past else _turn(granted[i]) for i in range(first, first + len(batch))
     )
+
+
+def _checks_of(past: Recorded) -> dict[str, Checks]:
+    """Name of checker -> what it found, from the ballots of recorded verdicts."""
+    checks: dict[str, Checks] = {}
+    for ballot in (ballot for note in past.notes for ballot in note.ballots if ballot.by_checker):
+        checks.setdefault(ballot.judge, {})[ballot.turn] = finding(ballot)
+    return checks
+
+
+async def _check(check: CheckAll, wish: CheckWish, known: dict[str, Checks]) -> Checks:
+    """The wish's findings. One that goes on the record is made once a session, so it cannot change."""
+    if wish.recorded_as is None:
+        return await check(wish)
+    found = known.setdefault(wish.recorded_as, {})
+    missing = {index: text for index, text in wish.answers.items() if index not in found}
+    if missing:
+        found |= await check(wish.model_copy(update={"answers": missing}))
+    return {index: found[index] for index in wish.answers}
 
 
 def _turn(answer: Turn | BaseException) -> Turn:

@@ -9,6 +9,7 @@
     ├── PlayError                 exit 1   a play broke its contract
     │   ├── ReplayMismatch                 recorded turns do not fit the play that replays them
     │   └── PlayChanged                    the play's source is not the one the round began with
+    ├── CheckError                exit 1   a checker could not tell; carries a `CheckErrorKind`
     └── ModelError                exit 1   a model call failed; carries a `FailureKind`
 
 Foreign errors are translated where they enter, with their cause kept. Nothing here is retried:
@@ -33,6 +34,14 @@ FailureKind = Literal[
 """Why a model call brought no answer."""
 
 FAILURE_KINDS: tuple[str, ...] = get_args(FailureKind)
+
+CheckErrorKind = Literal[
+    "timeout",  # the checker ran past its own limit, and neither pass nor fail is known
+    "too_large",  # the answer is larger than checkers read
+    "unavailable",  # this machine cannot run untrusted code in safety
+    "broken",  # the checker itself failed: its options, its tests, its process
+]
+"""Why an answer could not be checked. Never the same as an answer that failed its check."""
 
 TRANSIENT: frozenset[FailureKind] = frozenset(
     {"unreachable", "dropped", "timeout", "rate_limited", "server", "malformed"}
@@ -93,6 +102,14 @@ class ReplayMismatch(PlayError):
 
 class PlayChanged(PlayError):
     """The source of a play or its prompts differs from the one its round began with."""
+
+
+class CheckError(AAAError):
+    """An answer could not be checked: `kind` says why. It is no verdict about the answer."""
+
+    def __init__(self, kind: CheckErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ModelError(AAAError):

@@ -1,7 +1,8 @@
 """Plays: protocols and judges written as plain generators.
 
 A play yields a batch of calls and is sent the turns they became, in the same order; or it yields
-a note for the record and is sent nothing. It does no I/O, reads no clock and draws no chance outside
+a wish to have answers checked by a program and is sent what was found; or it yields a note for the
+record and is sent nothing. It does no I/O, reads no clock and draws no chance outside
 its seed, so the same turns always lead to the same next wish. That is what makes it resumable
 (`drive.py` replays recorded turns into it), testable with `next` and `send`, and free to rehearse.
 
@@ -12,17 +13,18 @@ The idea is httpx's auth flow: a generator of requests that is sent responses.
 """
 
 from collections.abc import Callable, Generator, Iterable
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from aaa.errors import PlayError
-from aaa.types import Call, Note, Recorded, Reply, Turn
+from aaa.types import Call, Check, Checks, CheckWish, Note, Recorded, Reply, Turn
 
 T = TypeVar("T")
 
 Batch = tuple[Call, ...]
-Wish: TypeAlias = Batch | Note
-Play: TypeAlias = Generator[Wish, tuple[Turn, ...], T]
-"""Yields wishes, is sent turns (an empty tuple after a note), returns `T`."""
+Wish: TypeAlias = Batch | CheckWish | Note
+Sent: TypeAlias = tuple[Turn, ...] | Checks
+Play: TypeAlias = Generator[Wish, Sent, T]
+"""Yields wishes, is sent turns or checks (an empty tuple after a note), returns `T`."""
 
 
 class CallRefused(PlayError):
@@ -59,7 +61,19 @@ def try_all(calls: Iterable[Call]) -> Play[tuple[Turn, ...]]:
     batch = tuple(calls)
     if not batch:
         return ()
-    return (yield batch)
+    turns = yield batch
+    assert isinstance(turns, tuple)
+    return turns
+
+
+def check_all(
+    checker: dict[str, Any], turns: Iterable[Turn], recorded_as: str | None = None
+) -> Play[Checks]:
+    """Have a program check these turns' texts, by a checker as seeds hold it. Turn index -> finding."""
+    answers = {turn.index: turn.text for turn in turns}
+    checks = yield CheckWish(checker=checker, answers=answers, recorded_as=recorded_as)
+    assert isinstance(checks, dict)
+    return checks
 
 
 def note(value: Note) -> Play[None]:
@@ -70,26 +84,25 @@ def note(value: Note) -> Play[None]:
 def together(plays: Iterable[Play[T]]) -> Play[tuple[T, ...]]:
     """Play several plays side by side: their next batches are asked as one. Results in their order.
 
-    A note of one is put on the record as soon as that play reaches it, in the plays' order, so the
-    order of turns and notes depends on nothing but the plays.
+    A note of one is put on the record as soon as that play reaches it, and its checks are made then, in
+    the plays' order, so the order of turns and notes depends on nothing but the plays.
     """
     running = list(plays)
     wishes: dict[int, Batch] = {}
     results: dict[int, T] = {}
-    replies: dict[int, tuple[Turn, ...] | None] = dict.fromkeys(range(len(running)))
+    replies: dict[int, Sent | None] = dict.fromkeys(range(len(running)))
     while len(results) < len(running):
         for i, sent in replies.items():
             try:
                 wish = next(running[i]) if sent is None else running[i].send(sent)
-                while isinstance(wish, Note):
-                    yield wish
-                    wish = running[i].send(())
+                while not isinstance(wish, tuple):
+                    wish = running[i].send((yield wish))
                 wishes[i] = wish
             except StopIteration as end:
                 results[i] = end.value
         if not wishes:
             break
-        turns = yield tuple(call for batch in wishes.values() for call in batch)
+        turns = yield from try_all(call for batch in wishes.values() for call in batch)
         replies = {}
         for i, batch in wishes.items():
             replies[i], turns = turns[: len(batch)], turns[len(batch) :]
@@ -106,10 +119,20 @@ class Rehearsal(NamedTuple):
     """Size of each batch, in order."""
 
 
+def newest_passes(wish: CheckWish) -> Checks:
+    """Checks made up for a rehearsal: the answer given last passes, so that the play goes on the longest."""
+    newest = max(wish.answers)
+    return {index: Check(score=float(index == newest)) for index in wish.answers}
+
+
 def rehearse(
-    play: Play[object], answer: Callable[[Call], str | Reply | Turn], *, most_calls: int = 10_000
+    play: Play[object],
+    answer: Callable[[Call], str | Reply | Turn],
+    *,
+    check: Callable[[CheckWish], Checks] = newest_passes,
+    most_calls: int = 10_000,
 ) -> Rehearsal:
-    """Play to the end against `answer`, without any I/O.
+    """Play to the end against `answer` and `check`, without any I/O.
 
     `answer` gives the text, the reply or the whole turn for a call (a turn's index is set here).
     Raises `PlayError` when the play makes more than `most_calls` calls.
@@ -117,7 +140,7 @@ def rehearse(
     turns: list[Turn] = []
     notes: list[Note] = []
     batches: list[int] = []
-    sent: tuple[Turn, ...] | None = None
+    sent: Sent | None = None
     while True:
         try:
             wish = next(play) if sent is None else play.send(sent)
@@ -129,9 +152,13 @@ def rehearse(
             notes.append(wish)
             sent = ()
             continue
+        if isinstance(wish, CheckWish):
+            sent = check(wish)
+            continue
         batches.append(len(wish))
-        sent = tuple(_made_up(len(turns) + i, call, answer(call)) for i, call in enumerate(wish))
-        turns.extend(sent)
+        made = tuple(_made_up(len(turns) + i, call, answer(call)) for i, call in enumerate(wish))
+        turns.extend(made)
+        sent = made
         if len(turns) > most_calls:
             raise PlayError(f"the play made more than {most_calls} calls and was stopped")
 

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from aaa.errors import InputError, NotFound
 from aaa.play import Play
-from aaa.types import Agent, Cast, Messages, Seed, Turn, Value, Verdict
+from aaa.types import Agent, Cast, Check, Messages, Seed, Turn, Value, Verdict
 
-Family = Literal["protocols", "judges", "exporters"]
+Family = Literal["protocols", "judges", "checkers", "exporters"]
 
 
 class Contest(Value):
@@ -54,6 +54,16 @@ class JudgingPlay(NamedTuple):
     play: Callable[[Contest, tuple[Agent, ...], Any], Play[Verdict]]
 
 
+class Checker(NamedTuple):
+    """A file in `aaa/checkers/`: `Options`, `check`."""
+
+    id: str
+    options: type[Value]
+    check: Callable[[str, Any], Check]
+    """(answer, options) -> what was found. Raises `CheckError` where that cannot be told. It may block for
+    as long as it says, and is called off the event loop."""
+
+
 def protocol(id: str) -> Protocol:
     """The protocol of that id. Raises `NotFound`, or `InputError` where the file breaks the contract."""
     module = _load("protocols", id)
@@ -64,6 +74,11 @@ def protocol(id: str) -> Protocol:
 def judging_play(id: str) -> JudgingPlay:
     """The judging play of that id. Raises as `protocol`."""
     return JudgingPlay(id, *_parts(_load("judges", id), "Options", "play"))
+
+
+def checker(id: str) -> Checker:
+    """The checker of that kind. Raises as `protocol`."""
+    return Checker(id, *_parts(_load("checkers", id), "Options", "check"))
 
 
 def names(family: Family) -> list[str]:
@@ -89,7 +104,7 @@ def options_of(kind: str, id: str, options: type[Value], given: dict[str, Any]) 
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "options"
-        known = ", ".join(options.model_fields) or "none"
+        known = ", ".join(f.alias or name for name, f in options.model_fields.items()) or "none"
         raise InputError(
             f"{kind} {id!r}: option {key!r}: {first['msg']}, got {first['input']!r} "
             f"(its options: {known})"

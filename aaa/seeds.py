@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from aaa.checkers import read_checker
 from aaa.errors import InputError
 from aaa.scenario import InlineSeed, Seeds
 from aaa.types import Seed, fingerprint
@@ -63,11 +64,20 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
         raise InputError(
             f"{where}: field {key!r}: {first['msg']}, got {first['input']!r:.200}"
         ) from error
+    if seed.checker is not None:
+        _check_checker(where, seed.checker)
     if not seed.prompt[-1].content.strip():
         raise InputError(f"{where}: the prompt is empty")
     if any("\0" in m.content for m in seed.prompt):
         raise InputError(f"{where}: the prompt holds a NUL character")
     return seed
+
+
+def _check_checker(where: str, spec: dict[str, Any]) -> None:
+    try:
+        read_checker(spec)
+    except InputError as error:
+        raise InputError(f"{where}: field 'checker': {error}") from error
 
 
 def _inline(seeds: Iterable[InlineSeed]) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from aaa.errors import FailureKind
+from aaa.errors import CheckErrorKind, FailureKind
 
 
 class Value(BaseModel):
@@ -142,6 +142,43 @@ class Seed(Value):
     tags: tuple[str, ...] = ()
 
 
+class Check(Value):
+    """What a program found out about one answer."""
+
+    score: float = Field(ge=0, le=1)
+    """Share of what was checked that holds."""
+    why: str = ""
+    """What was found, for a person; names what does not hold."""
+
+    @property
+    def passed(self) -> bool:
+        """All of it holds."""
+        return self.score == 1
+
+
+class CheckFailure(Value):
+    """Why an answer could not be checked: neither passed nor failed."""
+
+    kind: CheckErrorKind
+    message: str
+
+
+class CheckWish(Value):
+    """A wish: have a program check these answers, all by the same checker."""
+
+    checker: dict[str, Any]
+    """As in `Seed.checker`."""
+    answers: dict[int, str]
+    """Turn index -> text."""
+    recorded_as: str | None = None
+    """`Ballot.judge` of the ballots that will hold what is found; `None`: it goes on no record, and a replay
+    checks again."""
+
+
+Checks = dict[int, Check | CheckFailure]
+"""Turn index -> what came of its check."""
+
+
 class Agent(Value):
     """A model that may speak, as far as a play may know it."""
 
@@ -172,6 +209,13 @@ class Judging(Value):
     """Refuse judges related to a contestant. `False` is written on every verdict."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of that play, checked against its `Options`."""
+    checker: Literal["off", "decides", "agrees"] = "off"
+    """Whether a seed's checker is applied. `decides`: it gives the verdict, no judge is asked. `agrees`:
+    a win needs checker and judge on the same side. Seeds without a checker are judged as ever. `off` by
+    default, since some checkers run code that a model wrote."""
+    checker_margin: float = Field(1, gt=0, le=1)
+    """Where both answers fail their check: how far one must be ahead in score to be preferred. At 1 it never
+    is: only an answer that passes wins."""
 
 
 class Cast(Value):
@@ -196,14 +240,19 @@ Side = Literal["a", "b"]
 Outcome = Literal["win", "tie", "flip", "error", "abstain"]
 
 
+CHECKER = "checker:"
+"""How the name of a ballot's judge begins where it was a program; the checker's kind follows."""
+
+
 class Ballot(Value):
-    """One judge's raw answer in one order."""
+    """One judge's raw answer in one order; or what a checker found out about one contestant."""
 
     judge: str
+    """Name of the agent, or `checker:` and the kind of the checker."""
     order: Literal["ab", "ba", "a", "b"]
     """`ab`: contestant a was shown first; a single letter: that contestant was judged alone."""
     turn: int
-    """Index of the turn that holds the judge's raw words."""
+    """Index of the turn that holds the judge's raw words; for a checker, of the turn it looked at."""
     prefers: Literal["a", "b", "tie"] | None = None
     """Already mapped back to contestants; `None` where the ballot is unreadable or withheld."""
     scores: dict[Side, float] | None = None
@@ -211,6 +260,11 @@ class Ballot(Value):
     explanation: str = ""
     error: str | None = None
     """Why nothing could be read."""
+
+    @property
+    def by_checker(self) -> bool:
+        """Whether a program cast it: `scores` is then a share in [0, 1], and nobody said anything."""
+        return self.judge.startswith(CHECKER)
 
 
 class Verdict(Value):

@@ -11,7 +11,7 @@ from aaa.api.shapes import AttemptShape, Said, Spent, TurnShape, VerdictShape
 from aaa.store.database import Database
 from aaa.store.reading import find_pair, get_session
 from aaa.store.rounds import get_script
-from aaa.types import Message, Seed
+from aaa.types import CHECKER, Message, Seed
 
 MOST_PLACES = 20
 """Other places listed: the same answers, judged the same way, elsewhere."""
@@ -111,6 +111,8 @@ async def _place(database: Database, session: int, verdict: int) -> Place:
 
 def _said(ballot: Mapping[str, Any], turn: Mapping[str, Any]) -> Said:
     words = {name: turn[name] for name in ("model", "text", "choice_logprobs")}
+    if str(ballot["judge"]).startswith(CHECKER):  # its turn is the answer that it looked at
+        words = {"model": "", "text": "", "choice_logprobs": None}
     return Said.model_validate({**ballot, **words})
 
 

@@ -5,7 +5,7 @@ is the operator's own stays theirs: folders, modules, addresses and keys cannot 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +17,8 @@ from aaa.preflight import check_prices
 from aaa.scenario import MOST_USD, Scenario, Seeds, override, parse
 from aaa.types import Seed, Value
 
+RUNS_CODE = ("python_tests",)
+"""Checkers that run what a seed and an answer hold."""
 DEEPEST = 50
 """Levels of nesting in a request."""
 
@@ -61,6 +63,7 @@ def _scenario(catalogue: Catalogue, asked: StartRound) -> tuple[Scenario, Path]:
         theirs, folder = None, Path()
         scenario = parse(Scenario, override(asked.scenario, asked.overrides), "scenario")
     _check_modules(scenario, theirs)
+    _check_checkers(scenario, theirs)
     file = scenario.seeds.file
     if file is not None and (theirs is None or file != theirs.seeds.file):
         folder = folder_of_seeds(file, catalogue.scenario_folders)
@@ -79,6 +82,31 @@ def _check_modules(scenario: Scenario, theirs: Scenario | None) -> None:
                 f"scenario: key {key!r}: {id!r} is a module, which only a scenario file of the "
                 "operator may name; name a shipped one"
             )
+
+
+def _check_checkers(scenario: Scenario, theirs: Scenario | None) -> None:
+    """A checker may run code or load a module, so what does stands in the operator's own files only."""
+    if theirs is not None and scenario.seeds.inline == theirs.seeds.inline:
+        return
+    for number, seed in enumerate(scenario.seeds.inline or ()):
+        for kind in _kinds(seed.checker):
+            if "." in kind or kind in RUNS_CODE:
+                raise InputError(
+                    f"seeds.inline[{number}]: checker {kind!r} runs code, which only a seeds file or "
+                    "scenario of the operator may ask for; name one in their scenario folders"
+                )
+
+
+def _kinds(spec: object) -> Iterator[str]:
+    """Every `kind` in a checker, however deep."""
+    if isinstance(spec, Mapping):
+        if isinstance(spec.get("kind"), str):
+            yield spec["kind"]
+        for value in spec.values():
+            yield from _kinds(value)
+    elif isinstance(spec, Sequence) and not isinstance(spec, str):
+        for value in spec:
+            yield from _kinds(value)
 
 
 def folder_of_seeds(file: str, folders: Sequence[Path]) -> Path:

@@ -9,8 +9,9 @@ from typing import Any
 
 from aaa.catalogue import open_catalogue
 from aaa.commands.opening import say, show
-from aaa.errors import AAAError
+from aaa.errors import AAAError, CheckError
 from aaa.models.weights import ls
+from aaa.sandbox.running import what_holds
 from aaa.settings import Settings
 from aaa.store.database import Database, check_schema, check_server, database_url
 
@@ -28,6 +29,7 @@ async def doctor(settings: Settings, as_json: bool) -> int:
         _catalogue(settings),
         _weights(settings),
         _keys(settings),
+        _sandbox(),
     ]
     if as_json:
         show({"checks": checks})
@@ -101,3 +103,11 @@ def _keys(settings: Settings) -> dict[str, Any]:
             continue
     found = sorted(name for name in names if name and os.environ.get(name))
     return _check("keys", True, ", ".join(found) or "none set (local models need none)")
+
+
+def _sandbox() -> dict[str, Any]:
+    """Only the checker `python_tests` needs one, so a machine without is no fault."""
+    try:
+        return _check("sandbox", True, what_holds())
+    except CheckError as error:
+        return _check("sandbox", True, f"none, so `python_tests` cannot check here: {error}")

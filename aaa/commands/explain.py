@@ -6,6 +6,7 @@ from typing import Any
 from aaa.commands.opening import open_client, show
 from aaa.dashboard.clean import clean
 from aaa.settings import Settings
+from aaa.types import CHECKER
 
 Story = dict[str, Any]
 
@@ -69,6 +70,9 @@ def _verdict(story: Story) -> list[str]:
         lines.append("  A judge was related to a contestant: the scenario allowed it.")
     names = {"a": f"turn {verdict['a']}", "b": f"turn {verdict['b']}", "tie": "a tie"}
     for ballot in story["ballots"]:
+        if ballot["judge"].startswith(CHECKER):
+            lines += _finding(ballot)
+            continue
         prefers = names.get(ballot["prefers"] or "", "nothing readable")
         lines.append(f"  {ballot['judge']}, order {ballot['order']}: prefers {prefers}")
         if ballot.get("scores"):
@@ -80,6 +84,14 @@ def _verdict(story: Story) -> list[str]:
         said = ballot.get("explanation") or ballot["text"]
         lines += _indented(f"said: {said}", "    ")
     return lines
+
+
+def _finding(ballot: Story) -> list[str]:
+    """What a checker found out about one answer."""
+    score = next(iter((ballot.get("scores") or {}).values()), None)
+    found = "could not tell" if score is None else f"score {score:.3f}"
+    head = f"  {clean(ballot['judge'])}, turn {ballot['turn']}: {found}"
+    return [head, *_indented(ballot.get("error") or ballot["explanation"], "    ")]
 
 
 def _turn(turn: Story) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aaa.transcripts import Pair, Transcript, pairs
-from aaa.types import Ballot, Messages, Turn
+from aaa.types import Ballot, Messages, Reply, Turn
 
 
 def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:
@@ -63,15 +63,18 @@ def _answer(turn: Turn) -> dict[str, Any]:
 
 
 def _ballot(transcript: Transcript, pair: Pair, ballot: Ballot) -> dict[str, Any]:
-    """A judge's raw answer. Contestants go by what became of them: a and b mean nothing in a row."""
-    turn = transcript.turn(ballot.turn)
+    """A judge's raw answer. Contestants go by what became of them: a and b mean nothing in a row.
+
+    A checker said nothing and no model served it: those fields are empty.
+    """
+    reply = Reply(text="") if ballot.by_checker else transcript.turn(ballot.turn).reply
     named = {"a": "chosen", "b": "rejected"}
     if pair.verdict.winner == "b":
         named = {"a": "rejected", "b": "chosen"}
     scores = ballot.scores
     return {
         "judge": ballot.judge,
-        "model": turn.reply.model,
+        "model": reply.model,
         "turn": ballot.turn,
         "shown": [named[side] for side in ballot.order],
         "prefers": None if ballot.prefers is None else named.get(ballot.prefers, ballot.prefers),
@@ -80,7 +83,7 @@ def _ballot(transcript: Transcript, pair: Pair, ballot: Ballot) -> dict[str, Any
         else {named[side]: scores[side] for side in sorted(scores)},
         "explanation": ballot.explanation,
         "error": ballot.error,
-        "text": turn.text,
-        "choice_logprobs": turn.reply.choice_logprobs,
-        "cost_usd": turn.reply.cost_usd,
+        "text": reply.text,
+        "choice_logprobs": reply.choice_logprobs,
+        "cost_usd": reply.cost_usd,
     }

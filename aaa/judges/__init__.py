@@ -1,8 +1,9 @@
 """Judging plays: one file each, `Options` and `play(contest, judges, options) -> Play[Verdict]`.
 
-`compare` is what protocols call: it seats the judges that may judge, settles what needs no judge, and
-hands the rest to the judging play that the scenario chose. A judge is a suspect throughout: both
-orders, blind labels, the student's text behind delimiters it cannot guess, raw ballots kept.
+`compare` is what protocols call: it seats the judges that may judge, settles what needs no judge, has the
+seed's checker applied where the scenario says so (`_checked.py`), and hands the rest to the judging play that
+the scenario chose. A judge is a suspect throughout: both orders, blind labels, the student's text behind
+delimiters it cannot guess, raw ballots kept.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from aaa import plugins
+from aaa.judges._checked import agreed, check_both, verdict_of
 from aaa.play import Play
 from aaa.plugins import Contest
 from aaa.types import Agent, Ballot, Cast, Message, Outcome, Seed, Side, Turn, Verdict
@@ -31,6 +33,11 @@ def compare(
         judge.related_to(cast.agent(turn.call.agent)) for judge in cast["judge"] for turn in (a, b)
     )
     settled = _without_a_judge(a, b)
+    checked = None
+    if settled is None and seed.checker is not None and judging.checker != "off":
+        checked = yield from check_both(seed.checker, a, b, judging)
+        if judging.checker == "decides" or checked.outcome != "win":
+            return verdict_of(checked, edge, context, a.index, b.index)
     judges = eligible(cast, (a.call.agent, b.call.agent))
     if settled is None and not judges:
         settled = ("abstain", "every judge is related to a contestant")
@@ -55,6 +62,8 @@ def compare(
         salt=f"{seed.id}/{a.index}/{b.index}",
     )
     verdict = yield from plugin.play(contest, judges, plugin.options(**judging.options))
+    if checked is not None:
+        verdict = agreed(checked, verdict)
     return verdict.model_copy(update={"related_judges": related})
 
 

@@ -189,3 +189,38 @@ def _unwind(value: Any) -> None:
     """Take it apart from outside: freeing so deep a value at once would overflow the stack."""
     while isinstance(value, dict | list) and value:
         value = value.pop("deeper") if isinstance(value, dict) else value.pop()
+
+
+RUNS = {"kind": "python_tests", "tests": "assert f(1)"}
+
+
+@pytest.mark.parametrize(
+    "checker",
+    [
+        RUNS,
+        {"kind": "all", "of": [{"kind": "any", "of": [RUNS]}]},
+        {"kind": "my.module", "x": 1},
+        {"kind": "all", "of": [{"kind": "my.module"}]},
+    ],
+)
+def test_a_seed_that_is_sent_may_run_no_code(catalogue: Catalogue, checker: Any) -> None:
+    seeds = {"inline": [{"prompt": "Why?", "checker": checker}]}
+    with pytest.raises(InputError, match=r"inline\[0\]: checker '(python_tests|my.module)' runs"):
+        prepare(catalogue, asked(small_scenario() | {"seeds": seeds}))
+    with pytest.raises(InputError, match=r"seeds.inline\[0\]"):
+        prepare(catalogue, asked(overrides={"seeds": seeds}))
+
+
+def test_the_operators_own_inline_seeds_may(tmp_path: Path) -> None:
+    seeds = {"inline": [{"prompt": "Why?", "checker": RUNS}]}
+    catalogue = small_catalogue(tmp_path / "own", seeds=seeds)
+    script, (seed,) = prepare(catalogue, asked(overrides={"judging.checker": "decides"}))
+    assert seed.checker == RUNS
+    assert script.scenario.judging.checker == "decides"
+
+
+def test_a_harmless_checker_may_be_sent(catalogue: Catalogue) -> None:
+    checker = {"kind": "all", "of": [{"kind": "exact", "value": "yes"}]}
+    seeds = {"inline": [{"prompt": "Why?", "checker": checker}]}
+    _, (seed,) = prepare(catalogue, asked(small_scenario() | {"seeds": seeds}))
+    assert seed.checker == checker

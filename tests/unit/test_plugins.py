@@ -19,6 +19,13 @@ def test_every_judging_play_keeps_the_contract(id: str) -> None:
     plugins.judging_play(id).options()
 
 
+@pytest.mark.parametrize("id", plugins.names("checkers"))
+def test_every_checker_keeps_the_contract(id: str) -> None:
+    found = plugins.checker(id)
+    assert "kind" not in found.options.model_fields  # it names the checker itself
+    assert found.options.model_config["extra"] == "forbid"
+
+
 def test_there_are_some() -> None:
     assert "co_teaching" in plugins.names("protocols")
     assert {"logprob", "pairwise"} <= set(plugins.names("judges"))

@@ -110,9 +110,10 @@ def test_the_three_formats_give_the_same_seeds(tmp_path: Path) -> None:
 
 def test_inline_seeds_keep_all_their_fields(tmp_path: Path) -> None:
     talk = tuple(Message.model_validate(m) for m in TALK)
-    given = InlineSeed(prompt=talk, id="x", reference="r", checker={"kind": "k"}, tags=("t",))
+    checker: dict[str, object] = {"kind": "exact", "value": "A"}
+    given = InlineSeed(prompt=talk, id="x", reference="r", checker=checker, tags=("t",))
     (seed,) = load_seeds(Seeds(inline=(given,)), tmp_path)
-    assert seed == Seed(id="x", prompt=talk, reference="r", checker={"kind": "k"}, tags=("t",))
+    assert seed == Seed(id="x", prompt=talk, reference="r", checker=checker, tags=("t",))
 
 
 def test_an_id_that_is_not_given_depends_on_the_content_alone(tmp_path: Path) -> None:
@@ -156,6 +157,22 @@ BAD_ROWS: dict[str, tuple[str, str]] = {
     "id twice": ('{"prompt": "other", "id": "good"}', "seed id 'good' stands already at"),
     "checker is text": ('{"prompt": "a", "checker": "42"}', "field 'checker'"),
     "checker is broken": ('{"prompt": "a", "checker": "{"}', "not readable as JSON"),
+    "checker of no kind": (
+        '{"prompt": "a", "checker": {"value": 1}}',
+        "needs 'kind', one of all, any",
+    ),
+    "checker of another kind": (
+        '{"prompt": "a", "checker": {"kind": "numbre"}}',
+        "field 'checker': no checker 'numbre'; there are: all, any, choice, exact",
+    ),
+    "checker with another option": (
+        '{"prompt": "a", "checker": {"kind": "regex", "patern": "a"}}',
+        "(its options: pattern)",
+    ),
+    "checker that refers elsewhere": (
+        '{"prompt": "a", "checker": {"kind": "json_schema", "schema": {"$ref": "http://x"}}}',
+        "leads out of the schema",
+    ),
     "tags are numbers": ('{"prompt": "a", "tags": [1]}', "field 'tags.0'"),
     "reference is a list": ('{"prompt": "a", "reference": ["x"]}', "field 'reference'"),
 }

@@ -187,7 +187,8 @@ def unfit(turn: Turn, seed: Seed, context: Messages, judging: Judging) -> str | 
     if not has_content(turn.text, seed.reference):
         return "has no content"
     if judging.screen:
-        found = suspicion(turn.text, f"{shown(context)}\n{seed.reference or ''}")
+        asked = tuple(message for message in context if message.role != "assistant")
+        found = suspicion(turn.text, f"{shown(asked)}\n{seed.reference or ''}")
         return None if found is None else f"speaks to its judge: {found}"
     return None
 

@@ -15,6 +15,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import unquote
 
 from aaa.judges._phrases import PHRASES, SQUEEZED
@@ -39,6 +40,7 @@ _NO_LETTER = re.compile(r"[\W\d_]+")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
+@lru_cache(maxsize=256)  # an answer meets several others
 def suspicion(text: str, context: str = "") -> str | None:
     """What the text does that no answer needs to do, with the phrase; `None` where nothing was found."""
     if len(text) > _LONGEST:
@@ -46,8 +48,9 @@ def suspicion(text: str, context: str = "") -> str | None:
     known: list[str] | None = None
     for view in _views(text):
         for kind, phrase in _phrases(view):
-            known = list(_views(context)) if known is None else known
-            if not any(phrase in one for one in known):
+            if known is None:
+                known = [form for one in _views(context) for form in (one, _NO_LETTER.sub("", one))]
+            if not any(phrase in form for form in known):
                 return f"{kind}: {phrase[:80]!r}"
     return None
 

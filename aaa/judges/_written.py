@@ -23,6 +23,8 @@ PROMPTS = prompts_beside(__file__)
 
 Order = Literal["ab", "ba", "a", "b"]
 V = TypeVar("V", bound="Written")
+LONGEST_ERROR = 300
+"""Characters of what is said about an unreadable reply; the reply itself is in its turn."""
 
 _NUMBER = r"(\d{1,3}(?:\.\d+)?|one|two|three|four|five|six|seven|eight|nine|ten)"
 _STATED = re.compile(
@@ -179,7 +181,7 @@ def _ballot(key: Asked, turn: Turn, read: Callable[[Asked, Turn], Ballot]) -> Ba
         try:
             return read(key, turn)
         except Unreadable as problem:
-            error = str(problem)
+            error = str(problem)[:LONGEST_ERROR]
     return Ballot(judge=key.judge, order=key.order, turn=turn.index, error=error)
 
 
@@ -190,8 +192,15 @@ def _once_more(call: Call) -> Call:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys stand once each. Raises `ValueError`."""
-    found = dict(pairs)
+    """An object whose keys stand once each, in text that can be kept. Raises `ValueError`."""
+    found = {_kept(key): _kept(value) for key, value in pairs}
     if len(found) < len(pairs):
         raise ValueError("a key stands twice")
     return found
+
+
+def _kept(value: Any) -> Any:
+    """Text as PostgreSQL can hold it: JSON can spell a NUL and half of a surrogate pair."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

@@ -207,6 +207,8 @@ def relatives() -> list[Agent]:
         ANNA,
         Agent(name="cousin", family=ANNA.family),
         Agent(name="child", family="new", lineage=("anna",)),
+        Agent(name="sibling", family="new", lineage=("sapling",)),
+        Agent(name="alias", family="new", model="local/anna"),
     ]
 
 

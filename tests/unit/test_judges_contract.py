@@ -163,6 +163,26 @@ def test_both_orders_are_asked_in_one_batch(play: str) -> None:
         start += size
 
 
+@every_play
+def test_what_a_judge_writes_can_be_kept(play: str) -> None:
+    """JSON can spell a NUL and half of a surrogate pair, which no database column takes."""
+
+    def odd(call: Call) -> str | Reply:
+        reply = by_place(call, 1)
+        return reply.replace("because", "x\\u0000\\ud800") if isinstance(reply, str) else reply
+
+    def odder(call: Call) -> str:
+        return json.dumps({"\0\ud800" * 999: "tie", "better": "\0\ud800"})
+
+    for judge in (odd, odder):
+        verdict = verdict_of(contest(play, BETTER, WORSE), judge)
+        for ballot in verdict.ballots:
+            kept = f"{ballot.explanation}{ballot.error}{verdict.reason}"
+            assert "\0" not in kept
+            assert kept.encode()
+            assert len(kept) < 2000
+
+
 # hostile text
 
 _HOSTILE = (

@@ -138,7 +138,7 @@ def _check_judges(where: str, protocol: plugins.Protocol, cast: Cast) -> None:
             judges = ", ".join(f"{j.name!r} (family {j.family!r})" for j in cast["judge"])
             raise InputError(
                 f"{where}: nobody may judge {a!r} against {b!r}: every judge is one of them or of "
-                f"their family or lineage ({judges}). Seat a judge of another family, or set "
+                f"their model, family or lineage ({judges}). Seat a judge of another family, or set "
                 "judging.exclude_family: false, which is then written on every pair"
             )
 

@@ -1,12 +1,15 @@
 """What a scenario would ask and cost, found by rehearsing its plays: no model, no network, no money.
 
 Upper bounds where they can be had: every reply as long as its limit allows, every revision preferred,
-so that all rounds are played. Prompt tokens are counted at four bytes each. Left out: retries.
+so that all rounds are played. Prompt tokens are counted at four bytes each. Left out: retries, and what is
+asked again because a judge's reply could not be read.
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from aaa import plugins
 from aaa.asking import Wish, request_of
@@ -97,20 +100,31 @@ def _line(
 
 
 class _Writer:
-    """Makes up replies that lead to the most work: full length, and the newer answer always wins."""
+    """Makes up replies that lead to the most work: full length, and the newer answer always wins.
+
+    A judge's replies follow from where the newest answer stands; a control (`Judging.control`) is won by
+    nobody.
+    """
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self._written = 0
+        self._judges_own: set[int] = set()
+        self._alone: dict[str, int] = {}
 
     def __call__(self, call: Call) -> Reply:
         if isinstance(call.shape, ChoiceShape):
-            best = self._newest(call, len(call.shape.choices))
-            lead = {c: -9.0 + 8.9 * (i == best) for i, c in enumerate(call.shape.choices)}
-            return Reply(text=call.shape.choices[best], choice_logprobs=lead)
+            first = self._share(call)
+            second = 0.5 if len(self._shown(call)) < 2 else 1 - first
+            logprobs = (-0.1 - 99 * (1 - first), -0.1 - 99 * (1 - second))
+            return Reply(
+                text="", choice_logprobs=dict(zip(call.shape.choices, logprobs, strict=True))
+            )
         if isinstance(call.shape, JsonShape):
-            return Reply(text=json.dumps(self._fill(call, call.shape)))
+            return Reply(text=json.dumps(self._fill(call.shape.fields, self._share(call), [])))
         self._written += 1
+        if call.seat == "judge":
+            self._judges_own.add(self._written)
         filler = "word " * (self.size(call)[1] * BYTES_PER_TOKEN // 5)
         return Reply(text=f"answer {self._written:06d} {filler}")
 
@@ -123,25 +137,39 @@ class _Writer:
             return prompt, 1
         return prompt, request.sampling.max_tokens or 1024
 
-    def _newest(self, call: Call, of: int) -> int:
-        """Which of the answers shown was written last: 0 is the one shown first."""
-        text = call.messages[-1].content
-        shown = [
-            (number, text.find(f"answer {number:06d}"))
-            for number in range(1, self._written + 1)
-            if f"answer {number:06d}" in text
-        ]
-        if not shown:
-            return 0
-        newest = max(shown)[1]
-        return min(sum(place < newest for _, place in shown), of - 1)
+    def _shown(self, call: Call) -> list[int]:
+        """Numbers of the answers in what a judge is shown, in the order in which they stand there."""
+        found = re.findall(r"answer (\d{6}) ", call.messages[-1].content)
+        numbers = [int(number) for number in found]
+        return list(dict.fromkeys(n for n in numbers if n not in self._judges_own))
 
-    def _fill(self, call: Call, shape: JsonShape) -> dict[str, object]:
-        filled: dict[str, object] = {}
-        for name, field in shape.fields.get("properties", {}).items():
-            if "enum" in field:
-                filled[name] = field["enum"][self._newest(call, len(field["enum"]))]
-            else:
-                kinds = {"integer": 5, "number": 5.0, "boolean": True, "array": [], "object": {}}
-                filled[name] = kinds.get(field.get("type"), "made up")
-        return filled
+    def _share(self, call: Call) -> float:
+        """1 where the answer shown first is to win, else 0.
+
+        An answer that is judged alone is followed by its rival: the newer of the two wins.
+        """
+        shown = self._shown(call)
+        if call.purpose == "control" or not shown:
+            return 1.0
+        if len(shown) == 1:
+            rival = self._alone.pop(call.agent, None)
+            if rival is None:
+                self._alone[call.agent] = shown[0]
+            return 0.0 if rival is None or rival > shown[0] else 1.0
+        return 1.0 if shown[0] == max(shown) else 0.0
+
+    def _fill(self, schema: dict[str, Any], share: float, given: list[str]) -> object:
+        """A value for the schema; `given`: names of the objects in which a score was given before."""
+        if "enum" in schema:
+            ends = [one for one in schema["enum"] if one not in ("tie", "none")]
+            return ends[0] if share == 1 else ends[-1]
+        kind = str(schema.get("type"))
+        if kind == "object":
+            scored: list[str] = []
+            inner = schema.get("properties", {})
+            return {name: self._fill(field, share, scored) for name, field in inner.items()}
+        if kind in ("integer", "number"):
+            given.append(kind)
+            least, most = schema.get("minimum", 1), schema.get("maximum", 5)
+            return most if (share == 1) == (len(given) == 1) else least
+        return {"boolean": True, "array": []}.get(kind, "made up")

@@ -31,7 +31,10 @@ class Contest(Value):
     b: Turn
     reference: str | None = None
     salt: str
-    """Drives the judging play's choices (labels, delimiters); not guessable from a contestant's view."""
+    """Drives the judging play's choices (labels, delimiters). Drawn from the texts themselves, so that no
+    text can hold the delimiter it is put between."""
+    purpose: str = "ballot"
+    """Of the calls that ask for ballots: `ballot`, or `control` where the question is not the real one."""
 
 
 class Protocol(NamedTuple):
@@ -88,12 +91,20 @@ def names(family: Family) -> list[str]:
 
 
 def source_hash(family: Family, id: str) -> str:
-    """SHA-256 of a plug-in's source and of the prompt file beside it: who changed since a round began?"""
+    """SHA-256 of what decides how a plug-in behaves: did it change since a round began?
+
+    Its source and the prompt file beside it; for a judging play also its whole folder, since they share
+    code and ask each other.
+    """
     path = Path(_load(family, id).__file__ or "")
-    digest = hashlib.sha256(path.read_bytes())
-    prompts = path.with_suffix(".md")
-    if prompts.exists():
-        digest.update(prompts.read_bytes())
+    files = [path, path.with_suffix(".md")]
+    if family == "judges":
+        folder = Path(importlib.import_module("aaa.judges").__file__ or "").parent
+        files += sorted(file for file in folder.iterdir() if file.suffix in (".py", ".md"))
+    digest = hashlib.sha256()
+    for file in files:
+        if file.exists():
+            digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -108,7 +108,8 @@ class AgentCard(Value):
 
     def agent(self, lineage: tuple[str, ...] = ()) -> Agent:
         """What a play may know of this card; `lineage`: its ancestors' names, nearest first."""
-        return Agent(name=self.name, family=self.family, lineage=lineage)
+        where = f" at {self.api_base}" if self.api_base else ""
+        return Agent(name=self.name, family=self.family, lineage=lineage, model=self.model + where)
 
 
 class ProtocolChoice(Value):

@@ -187,14 +187,15 @@ class Agent(Value):
     """Agents of one family share their training, so they may not judge each other."""
     lineage: tuple[str, ...] = ()
     """Names of the earlier iterations it was trained from, nearest first."""
+    model: str = ""
+    """Which model speaks, so that a second card for it is known as the same; empty: unknown."""
 
     def related_to(self, other: "Agent") -> bool:
-        """Same agent, same family, or one was trained from the other."""
+        """Same agent, model or family, or one was trained from the other, or both from a third."""
         return (
-            self.name == other.name
-            or self.family == other.family
-            or self.name in other.lineage
-            or other.name in self.lineage
+            self.family == other.family
+            or bool(self.model and self.model == other.model)
+            or not {self.name, *self.lineage}.isdisjoint({other.name, *other.lineage})
         )
 
 
@@ -207,6 +208,10 @@ class Judging(Value):
     """Every comparison is asked in both orders; there is no other way."""
     exclude_family: bool = True
     """Refuse judges related to a contestant. `False` is written on every verdict."""
+    screen: bool = True
+    """Judge no answer that speaks to its judge. `False` is for seeds that are about such texts."""
+    control: bool = False
+    """Ask once more after a win, with a question that neither answers: who wins that too makes no pair."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of that play, checked against its `Options`."""
     checker: Literal["off", "decides", "agrees"] = "off"
@@ -280,7 +285,7 @@ class Verdict(Value):
     b: int
     outcome: Outcome
     """`win` needs both orders of enough judges; a `flip` changed sides with the order; an `error`
-    could not be read; `abstain`: nobody was left to judge. Only a `win` makes a pair."""
+    could not be read; `abstain`: nobody was asked, or nobody decided. Only a `win` makes a pair."""
     winner: Side | None = None
     margin: float | None = None
     """How clear the win is, in the judging play's unit; `None` where it has none."""

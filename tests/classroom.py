@@ -2,7 +2,7 @@
 
 from aaa.types import Agent, Call, Cast, ChoiceShape, Judging, Message, Reply, Seed, Turn
 
-ANNA = Agent(name="anna", family="birch")
+ANNA = Agent(name="anna", family="birch", lineage=("sapling",), model="local/anna")
 BEN = Agent(name="ben", family="cedar")
 TEACHER = Agent(name="tutor", family="oak")
 JUDGE = Agent(name="judge", family="elm")

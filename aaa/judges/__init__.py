@@ -3,18 +3,41 @@
 `compare` is what protocols call: it seats the judges that may judge, settles what needs no judge, has the
 seed's checker applied where the scenario says so (`_checked.py`), and hands the rest to the judging play that
 the scenario chose. A judge is a suspect throughout: both orders, blind labels, the student's text behind
-delimiters it cannot guess, raw ballots kept.
+delimiters it cannot hold, raw ballots kept. Why, and what that does not
+stop: `docs/design/judging.md`.
 """
 
 import hashlib
+import random
 from collections import Counter
 from collections.abc import Iterable
+from itertools import count
 
 from aaa import plugins
 from aaa.judges._checked import agreed, check_both, verdict_of
+from aaa.judges._content import has_content
+from aaa.judges._screen import suspicion
 from aaa.play import Play
 from aaa.plugins import Contest
-from aaa.types import Agent, Ballot, Cast, Message, Outcome, Seed, Side, Turn, Verdict
+from aaa.prompts import shown
+from aaa.types import (
+    Agent,
+    Ballot,
+    Cast,
+    Judging,
+    Message,
+    Messages,
+    Outcome,
+    Seed,
+    Side,
+    Turn,
+    Value,
+    Verdict,
+)
+
+LABELS = "FGHJKLMNPQRSTVWXZ"
+"""What answers may be called: none that suggests a rank."""
+_CONTROL_WORDS = ("amber", "cobalt", "fennel", "garnet", "juniper", "marble", "saffron", "willow")
 
 
 def compare(
@@ -32,7 +55,7 @@ def compare(
     related = not judging.exclude_family and any(
         judge.related_to(cast.agent(turn.call.agent)) for judge in cast["judge"] for turn in (a, b)
     )
-    settled = _without_a_judge(a, b)
+    settled = _without_a_judge(seed, context, a, b, judging)
     checked = None
     if settled is None and seed.checker is not None and judging.checker != "off":
         checked = yield from check_both(seed.checker, a, b, judging)
@@ -59,9 +82,12 @@ def compare(
         a=a,
         b=b,
         reference=seed.reference,
-        salt=f"{seed.id}/{a.index}/{b.index}",
+        salt=salt_for(seed.id, shown(context), a.text, b.text, seed.reference or ""),
     )
-    verdict = yield from plugin.play(contest, judges, plugin.options(**judging.options))
+    options = plugin.options(**judging.options)
+    verdict = yield from plugin.play(contest, judges, options)
+    if judging.control and verdict.outcome == "win":
+        verdict = yield from _controlled(plugin, contest, judges, options, verdict)
     if checked is not None:
         verdict = agreed(checked, verdict)
     return verdict.model_copy(update={"related_judges": related})
@@ -76,13 +102,64 @@ def eligible(cast: Cast, contestants: Iterable[str]) -> tuple[Agent, ...]:
     return tuple(j for j in judges if not any(j.related_to(agent) for agent in agents))
 
 
+def salt_for(*texts: str) -> str:
+    """A salt whose delimiter stands in none of the texts: drawn from them, and again until that holds.
+
+    So no text can close the block it stands in, whoever wrote it and whatever they knew.
+    """
+    for draw in count():
+        parts = "\0".join([*(str(len(text)) for text in texts), *texts, str(draw)])
+        salt = hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()
+        if not any(fence(salt) in text for text in texts):
+            return salt
+    raise AssertionError("unreachable")
+
+
 def fence(salt: str) -> str:
-    """A delimiter that text written before the judging cannot hold, except by a 1 in 2^40 chance."""
+    """The delimiter of a salt."""
     return "text-" + hashlib.sha256(f"fence/{salt}".encode()).hexdigest()[:10]
 
 
+def labels_for(salt: str) -> tuple[str, str]:
+    """Blind labels: the answer shown first, the answer shown second, whichever they are.
+
+    A label belongs to the place, not to the answer: so a text that names a label or a place asks for
+    one answer in one order and for the other in the other, and cannot win both.
+    """
+    first, second = random.Random(f"labels/{salt}").sample(LABELS, 2)
+    return first, second
+
+
+def decided(
+    contest: Contest,
+    judging: str,
+    ballots: Iterable[Ballot],
+    found: tuple[Outcome, Side | None],
+    *,
+    margin: float | None = None,
+    reason: str = "",
+) -> Verdict:
+    """A judging play's verdict on its contest; an error takes its first bad ballot's reason."""
+    ballots = tuple(ballots)
+    outcome, winner = found
+    if outcome == "error" and not reason:
+        reason = next((ballot.error for ballot in ballots if ballot.error), "")
+    return Verdict(
+        edge=contest.edge,
+        context=contest.context,
+        a=contest.a.index,
+        b=contest.b.index,
+        outcome=outcome,
+        winner=winner,
+        margin=margin,
+        ballots=ballots,
+        judging=judging,
+        reason=reason,
+    )
+
+
 def conclude(ballots: Iterable[Ballot]) -> dict[str, Side | Outcome]:
-    """Judge -> the side it prefers in both orders, else `tie`, `flip` or `error`."""
+    """Judge -> the side it prefers in both orders, else `tie`, `flip`, `error` or `abstain`."""
     by_judge: dict[str, list[Ballot]] = {}
     for ballot in ballots:
         by_judge.setdefault(ballot.judge, []).append(ballot)
@@ -96,7 +173,7 @@ def majority(conclusions: dict[str, Side | Outcome]) -> tuple[Outcome, Side | No
     for side in sides:
         if 2 * counts[side] > len(conclusions):
             return "win", side
-    kinds: tuple[Outcome, ...] = ("error", "flip")
+    kinds: tuple[Outcome, ...] = ("error", "flip", "abstain")
     for outcome in kinds:
         if 2 * counts[outcome] >= len(conclusions):
             return outcome, None
@@ -104,23 +181,67 @@ def majority(conclusions: dict[str, Side | Outcome]) -> tuple[Outcome, Side | No
 
 
 def _one(ballots: list[Ballot]) -> Side | Outcome:
+    if any(ballot.error is not None for ballot in ballots):
+        return "error"
     preferences = {ballot.prefers for ballot in ballots}
     if None in preferences:
-        return "error"
+        return "abstain"
     if len(preferences) == 1:
         return ballots[0].prefers or "error"
     return "flip" if {"a", "b"} <= preferences else "tie"
 
 
-def _without_a_judge(a: Turn, b: Turn) -> tuple[Outcome, str] | None:
-    empty = [side for side, turn in (("a", a), ("b", b)) if not has_content(turn.text)]
-    if empty:
-        return "abstain", f"answer {' and '.join(empty)} has no content"
+def unfit(turn: Turn, seed: Seed, context: Messages, judging: Judging) -> str | None:
+    """Why no judge is shown this answer, or `None`: it says nothing, or it speaks to its judge."""
+    if not has_content(turn.text, seed.reference):
+        return "has no content"
+    if judging.screen:
+        asked = tuple(message for message in context if message.role != "assistant")
+        found = suspicion(turn.text, f"{shown(asked)}\n{seed.reference or ''}")
+        return None if found is None else f"speaks to its judge: {found}"
+    return None
+
+
+def _without_a_judge(
+    seed: Seed, context: Messages, a: Turn, b: Turn, judging: Judging
+) -> tuple[Outcome, str] | None:
+    """What is known before anybody is asked, and why."""
+    for side, turn in (("a", a), ("b", b)):
+        why = unfit(turn, seed, context, judging)
+        if why is not None:
+            code = "no_content" if why == "has no content" else "suspect_text"
+            return "abstain", f"{code}: answer {side} {why}"
     if a.text.strip() == b.text.strip():
         return "tie", "the answers are identical"
     return None
 
 
-def has_content(text: str) -> bool:
-    """Whether there is a letter or a digit in it: ":" and "\\n" are not answers."""
-    return any(character.isalnum() for character in text)
+def _controlled(
+    plugin: plugins.JudgingPlay,
+    contest: Contest,
+    judges: tuple[Agent, ...],
+    options: Value,
+    verdict: Verdict,
+) -> Play[Verdict]:
+    """The verdict, unless its winner also wins where both answers are equally useless."""
+    texts = (contest.a.text, contest.b.text)
+    free = [word for word in _CONTROL_WORDS if not any(word in text.casefold() for text in texts)]
+    word = random.Random(f"control/{contest.salt}").choice(free or ["quartzite"])
+    question = f"Reply with exactly this single word and nothing else: {word}"
+    other = contest.model_copy(
+        update={
+            "context": (Message(role="user", content=question),),
+            "reference": None,
+            "salt": salt_for("control", question, *texts),
+            "purpose": "control",
+        }
+    )
+    control = yield from plugin.play(other, judges, options)
+    if control.winner != verdict.winner:
+        return verdict
+    turns = ", ".join(str(ballot.turn) for ballot in control.ballots)
+    reason = (
+        f"suspect_text: answer {verdict.winner} also won on a question that neither answers "
+        f"(turns {turns})"
+    )
+    return verdict.model_copy(update={"outcome": "abstain", "winner": None, "reason": reason})

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from aaa.judges import fence, majority
+from aaa.judges import decided, fence, majority
 from aaa.play import Play, try_all
 from aaa.plugins import Contest
 from aaa.prompts import prompts_beside, shown
@@ -54,18 +54,8 @@ def play(contest: Contest, judges: tuple[Agent, ...], options: Options) -> Play[
     conclusions = {name: _side(lead, options.margin) for name, lead in leads.items()}
     outcome, winner = majority(conclusions)
     known = [lead for lead in leads.values() if lead is not None]
-    return Verdict(
-        edge=contest.edge,
-        context=contest.context,
-        a=contest.a.index,
-        b=contest.b.index,
-        outcome=outcome,
-        winner=winner,
-        margin=abs(fmean(known)) if known else None,
-        ballots=ballots,
-        judging="logprob",
-        reason=next((b.error for b in ballots if b.error), "") if outcome == "error" else "",
-    )
+    margin = abs(fmean(known)) if known else None
+    return decided(contest, "logprob", ballots, (outcome, winner), margin=margin)
 
 
 def _call(contest: Contest, judge: str, order: Literal["ab", "ba", "a", "b"]) -> Call:
@@ -80,7 +70,7 @@ def _call(contest: Contest, judge: str, order: Literal["ab", "ba", "a", "b"]) ->
     return Call(
         seat="judge",
         agent=judge,
-        purpose="ballot",
+        purpose=contest.purpose,
         messages=(
             Message(role="system", content=PROMPTS.fill("system")),
             Message(role="user", content=text),

@@ -95,6 +95,8 @@ def answer(request: Request, bias: Bias) -> Said:
     form = body.get("response_format")
     kind = form.get("type") if isinstance(form, dict) else None
     if kind in ("json_schema", "json_object"):
+        if judged is not None and judged.echo is not None:
+            return _said(judged.echo, request)
         return _said(_json(request, judged, form or {}, seed), request)
     if judged is not None and judged.choices and (request.max_tokens or 99) <= 4:
         return _choice(judged.choices, judged.lead)
@@ -144,7 +146,7 @@ def _verdict(judged: Sheet, path: tuple[str, ...], schema: Mapping[str, Any]) ->
             undecided = [one for one in allowed if one not in labels]
             best = max(labels, key=lambda label: labels[label])
             return judged.winner or (undecided[0] if undecided else best)
-        return None
+        return judged.graded(allowed) or judged.held(allowed)
     names = "_".join(path).lower().split("_")
     share = next((s for label, s in labels.items() if label.lower() in names), None)
     if share is None and len(labels) == 1:

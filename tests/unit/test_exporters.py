@@ -77,6 +77,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "prompt": CONTEXT,
         "chosen": [{"role": "assistant", "content": "\tEs ist 3 Uhr.\n"}],
         "rejected": [{"role": "assistant", "content": "Spät."}],
+        "related_judges": False,
     },
     "canonical": {
         "id": PAIR,
@@ -188,6 +189,19 @@ def test_row_id_is_the_pairs(format: str) -> None:
 
 def test_formats_are_the_files() -> None:
     assert {"trl-dpo", "canonical"} <= set(exporters.FORMATS)
+
+
+@pytest.mark.parametrize("format", exporters.FORMATS)
+def test_every_format_tells_of_a_related_judge_that_was_allowed(format: str) -> None:
+    given = transcript()
+    (verdict,) = given.recorded.notes
+    notes = (verdict.model_copy(update={"related_judges": True}),)
+    allowed = given.model_copy(
+        update={"recorded": given.recorded.model_copy(update={"notes": notes})}
+    )
+    (plain,), (row,) = exporters.exporter(format)(given), exporters.exporter(format)(allowed)
+    told, before = json.dumps(row), json.dumps(plain)
+    assert told.replace('"related_judges": true', '"related_judges": false') == before != told
 
 
 def test_unknown_format_lists_the_known() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from aaa.errors import InputError
 from aaa.judges import fence, logprob, pairwise
+from aaa.judges._written import PROMPTS
 from aaa.provider import quality
 from aaa.provider.faults import Attempt, Faults, Latency, Limit, RetryAfter
 from aaa.provider.grammar import parse_faults
@@ -338,8 +339,8 @@ def compared(
     one: str, two: str, *, bias: Bias = NO_BIAS, labels: tuple[str, str] = ("F", "K")
 ) -> str:
     """The label that wins a written comparison, as our pairwise judge asks for it."""
-    prompt = pairwise.PROMPTS.fill(
-        "compare",
+    prompt = PROMPTS.fill(
+        "material",
         fence=fence(one),
         question="Why?",
         label_one=labels[0],
@@ -347,7 +348,7 @@ def compared(
         one=one,
         two=two,
     )
-    schema = pairwise._schema(labels)
+    schema = pairwise.shape(labels).fields
     form = {"type": "json_schema", "json_schema": {"name": "verdict", "schema": schema}}
     found = json.loads(say(prompt, bias=bias, response_format=form, max_tokens=300).text)
     return str(found["better"])

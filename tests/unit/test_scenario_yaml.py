@@ -334,6 +334,22 @@ def test_a_student_is_not_judged_by_its_ancestor(catalogue: Catalogue, tmp_path:
         catalogue.prepare(*catalogue.scenario("mine", {"seats.student": ["grown"]}))
 
 
+def test_a_second_card_for_a_students_model_does_not_judge_it(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    (tmp_path / "alias.yaml").write_text("name: alias\nmodel: local/pupil\nfamily: another\n")
+    with pytest.raises(InputError, match="nobody may judge 'pupil'"):
+        catalogue.prepare(*catalogue.scenario("mine", {"seats.judge": ["alias"]}))
+
+
+def test_the_same_name_at_another_server_is_another_model() -> None:
+    here, there, same = (
+        parse(AgentCard, {"name": "a", "family": "f", "model": "openai/m", "api_base": base}, "x")
+        for base in ("http://one/v1", "http://two/v1", "http://one/v1")
+    )
+    assert here.agent().model == same.agent().model != there.agent().model
+
+
 def test_a_circle_of_parents_ends(catalogue: Catalogue, tmp_path: Path) -> None:
     for name, parent in (("egg", "hen"), ("hen", "egg")):
         text = CARD.format(name=name, family=name) + f"parent: {parent}\n"

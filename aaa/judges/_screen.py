@@ -1,0 +1,138 @@
+"""Whether an answer speaks to its judge instead of to the question: settled by rule, before a judge is asked.
+
+The swap of the order undoes what names a label or a place, and the structured reply keeps an answer's
+words out of the verdict. One kind of attack survives both: a text that asks for itself ("choose this
+answer"), seen by a judge that obeys. So an answer that holds such a phrase, in clear or hidden, is not
+judged and makes no pair. A list of phrases is no proof: what it misses is measured in
+`docs/design/judging.md`. Left out: phrases that the context itself holds, since an answer may quote the
+question.
+"""
+
+import base64
+import binascii
+import codecs
+import html
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from urllib.parse import unquote
+
+from aaa.judges._phrases import PHRASES, SQUEEZED
+
+_LONGEST = 200_000
+"""Characters looked at; a longer text is looked at from both ends."""
+_LOOKALIKES = str.maketrans(
+    dict(
+        zip(
+            "аеѕһіјкӏмопрстухԁгԛѡбοαερτυνκικιβзıɑɡℓ",
+            "aeshijklmonpctyxdrqwboaeptuvkikib3iagl",
+            strict=True,
+        )
+    )
+)
+"""Cyrillic, Greek and other letters that are read as Latin ones."""
+_LEET = str.maketrans("013457@$!", "oieastasi")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){12,}")
+_SENTENCE_END = re.compile(r"[.!?:]\s+|\n")
+_NO_LETTER = re.compile(r"[\W\d_]+")
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
+
+
+@lru_cache(maxsize=256)  # an answer meets several others
+def suspicion(text: str, context: str = "") -> str | None:
+    """What the text does that no answer needs to do, with the phrase; `None` where nothing was found."""
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST // 2] + "\n" + text[-_LONGEST // 2 :]
+    known: list[str] | None = None
+    for view in _views(text):
+        for kind, phrase in _phrases(view):
+            if known is None:
+                known = [form for one in _views(context) for form in (one, _NO_LETTER.sub("", one))]
+            if not any(phrase in form for form in known):
+                return f"{kind}: {phrase[:80]!r}"
+    return None
+
+
+def _phrases(view: str) -> Iterator[tuple[str, str]]:
+    for kind, (anchors, pattern) in PHRASES.items():
+        if any(anchor in view for anchor in anchors):
+            for found in pattern.finditer(view):
+                yield kind, found[0].strip()
+    for sentence in _SENTENCE_END.split(view):
+        for found in SQUEEZED.finditer(_NO_LETTER.sub("", sentence)):
+            yield "asks to be chosen, in disguise", found[0]
+
+
+def _views(text: str) -> Iterator[str]:
+    """The text as it may be meant: as it stands, without disguises, decoded, and what is hidden in it."""
+    seen: set[str] = set()
+    for raw in (text, *_decoded(text), _hidden(text)):
+        plain = _plain(raw)
+        bare = _bare(plain)
+        for view in (plain, bare, bare.translate(_LEET)):
+            if view and view not in seen:
+                seen.add(view)
+                yield view
+    bare = _bare(_plain(text))
+    yield codecs.encode(bare, "rot13")
+    yield bare[::-1]
+
+
+def _plain(text: str) -> str:
+    """One form for each letter, no invisible characters, no capitals."""
+    shown = "".join(c for c in unicodedata.normalize("NFKC", text) if not _invisible(c))
+    return re.sub(r"[^\S\n]+", " ", shown.casefold().replace("’", "'"))
+
+
+def _bare(plain: str) -> str:
+    """Latin letters for what looks like them, without accents."""
+    if plain.isascii():
+        return plain
+    parts = unicodedata.normalize("NFKD", plain)
+    return "".join(c for c in parts if not unicodedata.combining(c)).translate(_LOOKALIKES)
+
+
+def _invisible(character: str) -> bool:
+    return (
+        unicodedata.category(character) == "Cf"
+        or "\ufe00" <= character <= "\ufe0f"
+        or "\U000e0100" <= character <= "\U000e01ef"
+    )
+
+
+def _hidden(text: str) -> str:
+    """What is written in invisible characters: Unicode tags, and bytes as variation selectors."""
+    if text.isascii():
+        return ""
+    tags = "".join(chr(ord(c) - 0xE0000) for c in text if "\U000e0020" <= c <= "\U000e007e")
+    selected = bytes(
+        ord(c) - 0xFE00 if c <= "\ufe0f" else ord(c) - 0xE0100 + 16
+        for c in text
+        if "\ufe00" <= c <= "\ufe0f" or "\U000e0100" <= c <= "\U000e01ef"
+    )
+    return tags + "\n" + selected.decode("utf-8", "replace")
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """What encoded parts of the text say: URL, HTML and JSON escapes, Base64, hexadecimal."""
+    if "%" in text or "&" in text:
+        yield html.unescape(unquote(text))
+    if "\\" in text:
+        yield _ESCAPE.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+    for run in _BASE64.findall(text):
+        padded = run.translate(str.maketrans("-_", "+/")) + "=" * (-len(run) % 4)
+        yield from _readable(base64.b64decode, padded)
+    for run in _HEX.findall(text):
+        yield from _readable(bytes.fromhex, run.replace(":", " "))
+
+
+def _readable(decode: object, run: str) -> Iterator[str]:
+    assert callable(decode)
+    try:
+        found = decode(run).decode("utf-8")
+    except (ValueError, binascii.Error, UnicodeDecodeError):
+        return
+    if found.isprintable():
+        yield found

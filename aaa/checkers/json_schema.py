@@ -75,6 +75,10 @@ def _validated(read: object, schema: dict[str, Any] | bool) -> Check:
         wrong = next(validator.iter_errors(read), None)
     except RecursionError as error:
         raise CheckError("broken", "the schema refers to itself without end") from error
+    except referencing.exceptions.Unresolvable as error:
+        raise CheckError(
+            "broken", f"the schema refers to what it does not hold: {error}"
+        ) from error
     if wrong is None:
         return Check(score=1, why="it fits the schema")
     return Check(score=0, why=f"at {wrong.json_path}: {wrong.message[:300]}")

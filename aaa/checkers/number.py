@@ -17,9 +17,6 @@ from pydantic import Field
 
 from aaa.types import Check, Value
 
-LONGEST = 1000
-"""Characters of a number; no answer needs more, and longer ones are slow to compare."""
-
 
 class Options(Value):
     value: Decimal = Field(allow_inf_nan=False)
@@ -42,7 +39,7 @@ class Found(Value):
     """A number in a text."""
 
     value: Decimal | None
-    """`None`: too long or too large to be read."""
+    """`None`: too large to be a decimal, or divided by nothing."""
     text: str
     before: str
     after: str
@@ -57,7 +54,7 @@ def check(answer: str, options: Options) -> Check:
     if isinstance(given, str):
         return Check(score=0, why=given)
     if given.value is None:
-        return Check(score=0, why=f"{given.text[:40]!r} is too large a number")
+        return Check(score=0, why=f"{given.text[:40]!r} is no number that can be read")
     if options.units and not _has_unit(given, options.units):
         return Check(score=0, why=f"{given.text[:40]!r} has no unit of {list(options.units)}")
     value = given.value
@@ -156,8 +153,6 @@ _NUMBER = re.compile(
 
 
 def _value(match: re.Match[str]) -> Decimal | None:
-    if len(match[0]) > LONGEST:
-        return None
     parts = {name: (part or "").replace("'", "") for name, part in match.groupdict().items()}
     try:
         with localcontext(prec=60):

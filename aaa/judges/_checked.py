@@ -88,7 +88,7 @@ def agreed(checked: Checked, judged: Verdict) -> Verdict:
 
 
 def _winner(a: Check, b: Check, margin: float) -> Side | None:
-    if a.passed == b.passed and (a.passed or abs(a.score - b.score) < margin):
+    if a.passed == b.passed and abs(a.score - b.score) < margin:
         return None
     return "a" if a.score > b.score else "b"
 

@@ -20,11 +20,11 @@ NAME = "answer"
 
 
 def main() -> None:
-    """Arguments: folder, CPU seconds, MiB of memory, whether to look for Landlock (`1`)."""
-    folder, cpu_s, memory_mib, landlock = sys.argv[1:5]
+    """Arguments: folder, `Limits` (parent, CPU seconds, MiB), whether to look for Landlock (`1`)."""
+    folder, *limits, landlock = sys.argv[1:6]
     channel = Channel(*quiet())
     try:
-        files = confine(folder, Limits(int(cpu_s), int(memory_mib)), landlock == "1")
+        files = confine(folder, Limits(*map(int, limits)), landlock == "1")
     except OSError as error:
         channel.send({"unconfined": str(error)})
         return

@@ -35,8 +35,10 @@ time types typing unicodedata uuid weakref zlib
 
 
 class Limits(NamedTuple):
-    """What a child may use."""
+    """What a child may use, and whose child it is."""
 
+    parent: int
+    """Process id; a child whose parent has ended ends too."""
     cpu_s: int
     memory_mib: int
     file_mib: int = 4
@@ -48,6 +50,8 @@ def confine(folder: str, limits: Limits, landlock: bool = True) -> Files:
     if sys.platform != "linux" or platform.machine() not in _ARCHITECTURES:
         raise OSError(f"needs Linux on {' or '.join(_ARCHITECTURES)}, this is {platform.machine()}")
     _prctl(_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != limits.parent:  # it ended before it could be watched
+        os._exit(1)
     _prctl(_DUMPABLE, 0)
     _prctl(_NO_NEW_PRIVS, 1)
     _limit(limits)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ LONGEST_REPORT = 65_536
 """Bytes that the tests' process may report."""
 MOST_MIB, MOST_FILES = 64, 1000
 """What may lie in the folder at once; looked at several times a second."""
+GRACE_S = 5
+"""Seconds by the clock beside what is computed: a busy machine is slow to start processes."""
 _LOOK_S = 0.2
 _ROOT = str(Path(__file__).parent.parent.parent)
 PROGRAM = "import sys; sys.path.insert(0, {root!r}); from aaa.sandbox.{side} import main; main()"
@@ -49,12 +52,12 @@ def run_tests(
 ) -> Report:
     """Run the tests against the code. Raises `CheckError` where confinement fails, or the tests hang.
 
-    The code has `cpu_s` seconds of CPU and twice that, plus 5 s, by the clock. What it does wrong is in
+    The code has `cpu_s` seconds of CPU, and by the clock twice that and `GRACE_S`. What it does wrong is in
     the result.
     """
     with _TURNS, tempfile.TemporaryDirectory(prefix="aaa-check-") as folder:
-        limits = (str(cpu_s), str(memory_mib), "1" if landlock else "0")
-        return _run(folder, limits, json.dumps({"code": code, "tests": tests}).encode(), cpu_s)
+        job = json.dumps({"code": code, "tests": tests}).encode()
+        return _run(folder, job, cpu_s, memory_mib, landlock)
 
 
 def what_holds() -> str:
@@ -69,32 +72,35 @@ def what_holds() -> str:
     return f"no network, no other process (seccomp); {files[done.files or 'none']}"
 
 
-def _run(folder: str, limits: tuple[str, str, str], job: bytes, cpu_s: int) -> Report:
-    wall_s = 2 * cpu_s + 5
-    ask_read, ask_write = os.pipe()
-    say_read, say_write = os.pipe()
+def _run(folder: str, job: bytes, cpu_s: int, memory_mib: int, landlock: bool) -> Report:
+    """Start both, wait for the report. The tests' process may use CPU for as long as it may wait."""
+    wall_s = 2 * cpu_s + GRACE_S
+    us, rest = str(os.getpid()), (str(memory_mib), "1" if landlock else "0")
     started: list[subprocess.Popen[bytes]] = []
     try:
-        code = _start("answer_side", folder, limits, ask_read, say_write)
-        started.append(code)
-        ends = (str(say_read), str(ask_write), str(wall_s))
-        tests = _start(
-            "tests_side",
-            folder,
-            (*limits, *ends),
-            subprocess.PIPE,
-            subprocess.PIPE,
-            say_read,
-            ask_write,
-        )
-        started.append(tests)
-        for end in (ask_read, ask_write, say_read, say_write):
-            os.close(end)
-        report = _report(tests, job, time.monotonic() + wall_s + cpu_s + 5, _Folder(folder, code))
-        return _tested(report, code, cpu_s)
+        with _pipe() as asked, _pipe() as said:
+            code = _start("answer_side", folder, (us, str(cpu_s), *rest), asked[0], said[1])
+            started.append(code)
+            arguments = (us, str(wall_s), *rest, str(said[0]), str(asked[1]), str(wall_s))
+            ours = subprocess.PIPE
+            tests = _start("tests_side", folder, arguments, ours, ours, said[0], asked[1])
+            started.append(tests)
+        until = time.monotonic() + wall_s + cpu_s + GRACE_S
+        return _understood(_report(tests, job, until, _Folder(folder, code)), code, cpu_s)
     finally:
         for process in started:
             _kill(process)
+
+
+@contextlib.contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """A pipe's two ends, closed on our side when the children have theirs."""
+    ends = os.pipe()
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
 
 
 def _start(
@@ -159,7 +165,7 @@ def _report(
         raise CheckError("broken", f"the tests' process {status} without a report") from error
 
 
-def _tested(report: dict[str, Any], code: subprocess.Popen[bytes], cpu_s: int) -> Report:
+def _understood(report: dict[str, Any], code: subprocess.Popen[bytes], cpu_s: int) -> Report:
     if "unconfined" in report:
         raise CheckError("unavailable", f"no confinement on this machine: {report['unconfined']}")
     why = report.get("first", "")

@@ -23,13 +23,13 @@ from aaa.sandbox.wire import Channel, Gone, pack, unpack
 
 def main() -> None:
     """Arguments: as `answer_side.main`, then the channel's two ends, and the seconds the code may take."""
-    folder, cpu_s, memory_mib, landlock, read, write, wall_s = sys.argv[1:8]
+    folder, *limits, landlock, read, write, wall_s = sys.argv[1:9]
     stdin, stdout = quiet()
     with os.fdopen(stdin, "rb") as pipe:
         job = json.loads(pipe.read())
     os.set_blocking(int(write), False)
     try:
-        confine(folder, Limits(int(cpu_s), int(memory_mib)), landlock == "1")
+        confine(folder, Limits(*map(int, limits)), landlock == "1")
         channel = Channel(int(read), int(write), time.monotonic() + float(wall_s))
         report = _run(channel, job["code"], job["tests"])
     except OSError as error:

@@ -108,7 +108,7 @@ def unpack(packed: Any, find: Find) -> Any:
     tag, parts = packed
     if tag == "ref":
         return find(parts)
-    if tag not in _UNPACKED:
+    if not isinstance(tag, str) or tag not in _UNPACKED:
         raise ValueError("not a packed value")
     try:
         return _UNPACKED[tag](parts, find)

@@ -9,7 +9,8 @@ from hypothesis import given
 
 from aaa import plugins
 from aaa.checkers import LONGEST_ANSWER, grade, plain, read_checker
-from aaa.errors import InputError
+from aaa.checkers.json_schema import _validated
+from aaa.errors import CheckError, InputError
 from aaa.types import Check, CheckFailure
 from tests.helpers.hostile import HOSTILE
 
@@ -313,6 +314,12 @@ CANNOT_TELL: list[tuple[Spec, str, str]] = [
         "1",
         "timeout",
     ),
+    (
+        schema({"additionalProperties": False, "patternProperties": {r"(a|aa)+$": True}}),
+        json.dumps({"a" * 60 + "b": 1}),
+        "timeout",
+    ),
+    (schema({"$ref": "#/nowhere"}), "1", "broken"),
     (schema({"$ref": "#"}), "1", "broken"),
     (both(number(), regex(r"(a|aa)+$")), "a" * 60 + "b", "timeout"),
     (either(number(), regex(r"(a|aa)+$")), "a" * 60 + "b", "timeout"),
@@ -329,6 +336,11 @@ def test_what_cannot_be_told_is_an_error_not_a_fail(spec: Spec, answer: str, kin
     assert isinstance(found, CheckFailure), found
     assert found.kind == kind
     assert found.message
+
+
+def test_no_schema_is_fetched_whatever_was_overlooked() -> None:
+    with pytest.raises(CheckError, match="refers to what it does not hold"):
+        _validated(1, {"$ref": "http://127.0.0.1:9/schema"})
 
 
 @pytest.mark.usefixtures("_short_limits")

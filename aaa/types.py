@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from aaa.errors import FailureKind
 
@@ -216,6 +216,12 @@ class Ballot(Value):
     explanation: str = ""
     error: str | None = None
     """Why nothing could be read."""
+
+    @field_validator("scores")
+    @classmethod
+    def _one_zero(cls, scores: dict[Side, float] | None) -> dict[Side, float] | None:
+        """-0.0 comes back from the database as 0.0, and a replay would find another verdict."""
+        return scores and {side: score + 0.0 for side, score in scores.items()}
 
 
 class Verdict(Value):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from aaa.errors import CheckErrorKind, FailureKind
 
@@ -270,6 +270,12 @@ class Ballot(Value):
     def by_checker(self) -> bool:
         """Whether a program cast it: `scores` is then a share in [0, 1], and nobody said anything."""
         return self.judge.startswith(CHECKER)
+
+    @field_validator("scores")
+    @classmethod
+    def _one_zero(cls, scores: dict[Side, float] | None) -> dict[Side, float] | None:
+        """-0.0 comes back from the database as 0.0, and a replay would find another verdict."""
+        return scores and {side: score + 0.0 for side, score in scores.items()}
 
 
 class Verdict(Value):

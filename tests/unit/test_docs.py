@@ -12,6 +12,7 @@ import yaml
 from aaa.cli import cli
 from aaa.exporters import FORMATS
 from aaa.play import rehearse
+from aaa.plugins import judging_play, names
 from aaa.scenario import AgentCard, Scenario, parse
 from aaa.types import Agent, Cast, Message, Seed
 
@@ -95,6 +96,15 @@ def test_the_protocol_of_the_guide_plays() -> None:
     }
     exec(module, names)
     exec(test, names)
+
+
+def test_every_judging_play_has_its_section() -> None:
+    text = (ROOT / "docs" / "judging.md").read_text("utf-8")
+    for name in names("judges"):
+        assert f"\n### `{name}`\n" in text
+        section = text.split(f"\n### `{name}`\n")[1].split("\n##")[0]
+        options = judging_play(name).options.model_fields
+        assert [option for option in options if f"`{option}`" not in section] == []
 
 
 def test_formats_and_exit_codes_are_told() -> None:

@@ -85,6 +85,14 @@ def test_logprob_without_numbers_is_an_error(reply: Reply) -> None:
     assert "judge" in verdict.reason
 
 
+def test_a_score_of_nothing_has_no_sign() -> None:
+    """The database gives -0.0 back as 0.0; a resumed session would then find another verdict."""
+    even = Reply(text="A", choice_logprobs={"A": -1.0, "B": -1.0})
+    verdict = judged(comparison("logprob"), lambda _: even)
+    scores = [score for ballot in verdict.ballots for score in (ballot.scores or {}).values()]
+    assert [str(score) for score in scores] == ["0.0"] * 4
+
+
 # Written verdicts
 
 
@@ -127,6 +135,24 @@ def test_pairwise_garbage_is_an_error_never_a_tie(reply: str) -> None:
     verdict = judged(comparison("pairwise"), lambda _: reply)
     assert verdict.outcome == "error"
     assert verdict.winner is None
+
+
+def test_a_key_that_stands_twice_is_an_error() -> None:
+    """A reader that takes the last one would take what an echoed answer appended."""
+
+    def twice(call: Call) -> str:
+        return names(call, GOOD.text)[:-1] + ', "better": "tie"}'
+
+    assert judged(comparison("pairwise"), twice).outcome == "error"
+
+
+def test_a_reply_that_was_cut_off_is_an_error_even_if_it_can_be_read() -> None:
+    def cut(call: Call) -> Reply:
+        return Reply(text=names(call, GOOD.text), finish_reason="length")
+
+    verdict = judged(comparison("pairwise"), cut)
+    assert verdict.outcome == "error"
+    assert "longest" in verdict.reason
 
 
 @given(text=st.text(max_size=300), other=st.text(max_size=300))

@@ -1,9 +1,13 @@
 """Plug-ins are found by file name and held to their contract; every shipped one is looked at."""
 
+import hashlib
+from pathlib import Path
+
 import pytest
 
 from aaa import plugins
 from aaa.errors import InputError, NotFound
+from aaa.judges import logprob
 
 
 @pytest.mark.parametrize("id", plugins.names("protocols"))
@@ -54,3 +58,10 @@ def test_a_source_hash_is_stable_and_differs() -> None:
     once = plugins.source_hash("judges", "logprob")
     assert once == plugins.source_hash("judges", "logprob")
     assert once != plugins.source_hash("judges", "pairwise")
+
+
+def test_a_judging_plays_hash_covers_what_it_shares_with_others() -> None:
+    """Else a change to how ballots are asked would go unnoticed under a running round."""
+    own = Path(logprob.__file__)
+    alone = hashlib.sha256(own.read_bytes() + own.with_suffix(".md").read_bytes()).hexdigest()
+    assert plugins.source_hash("judges", "logprob") != alone

@@ -20,6 +20,26 @@ EDGES = ("peer",)
 SCORES: Mapping[Side | None, float] = {"a": 1.0, "b": 0.0, None: 0.5}
 
 
+class Identity(NamedTuple):
+    """What makes a player: a card of the same name may be edited between rounds."""
+
+    agent: str
+    generation: int
+    model: str
+
+
+def players(identities: Iterable[Identity]) -> dict[Identity, str]:
+    """Identity -> the player's name: the agent's, told apart by generation and model where needed."""
+    known = set(identities)
+    named = {}
+    for one in known:
+        namesakes = [other for other in known - {one} if other.agent == one.agent]
+        peers = [other for other in namesakes if other.generation == one.generation]
+        name = f"{one.agent}@{one.generation}" if namesakes else one.agent
+        named[one] = f"{name} ({one.model})" if peers else name
+    return named
+
+
 class Judged(NamedTuple):
     """A verdict as far as ratings care. A plain tuple, like `Battle`: there may be millions."""
 

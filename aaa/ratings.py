@@ -3,124 +3,29 @@
 Bradley-Terry by maximum likelihood, as Chatbot Arena and Arena Learning (2407.10627) rate models: ties are
 half a win, style may be held constant, intervals come from drawing whole seeds again. Every generation is
 a player of its own, so no strength moves while it is measured. `docs/ratings.md` has the formulas.
-Left out: which verdicts are battles (`battles.py`), the fit (`bradley_terry.py`), pictures.
+Left out: which verdicts are battles (`battles.py`), the fit (`bradley_terry.py`), the values (`board.py`).
 """
 
 import math
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from pydantic import Field, field_validator
 
 from aaa import bradley_terry
 from aaa.battles import Ledger
+from aaa.board import LEVEL, Board, Matchup, Method, Rating, Report, StyleEffect
 from aaa.bradley_terry import Flags, Floats, Games, Ints
 from aaa.errors import InputError, NotFound
 from aaa.style import FEATURES
-from aaa.types import Value
 
 POINTS = 400 / math.log(10)
 """Rating points in a unit of log-odds: 400 points are odds of 10 to 1, as in chess."""
-LEVEL = 0.95
-"""Of intervals, and of telling players apart."""
 Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 FEW_SEEDS = 20
-"""With fewer seeds than these, drawing them again says too little about a player."""
-FEWEST_REPLICATES = 40
-"""With fewer, a tail of 2.5 % holds less than one of them."""
-
-
-class Method(Value):
-    """How ratings are computed."""
-
-    style_control: bool = False
-    """Rate what is left when differences in length and markdown are held constant."""
-    ridge: float = Field(0.1, ge=1e-6, le=1000)
-    """A normal prior of variance 1 / ridge on each strength and style coefficient, in log-odds; 0.1 is
-    a standard deviation of 549 points, and within 6 % FastChat's 0.5 in units of 400 points."""
-    replicates: int = Field(200, ge=0, le=2000)
-    """How often the seeds are drawn again; 0: intervals from the curvature of the likelihood alone."""
-    anchor: str | None = None
-    """The player whose rating is set to `anchor_value`; `None`: the mean of all players is."""
-    anchor_value: float = Field(1000, ge=-1e6, le=1e6)
-    random_seed: int = Field(0, ge=0)
-
-    @field_validator("replicates")
-    @classmethod
-    def _enough(cls, replicates: int) -> int:
-        if 0 < replicates < FEWEST_REPLICATES:
-            raise ValueError(f"give 0, or {FEWEST_REPLICATES} or more")
-        return replicates
-
-
-class Rating(Value):
-    """One player on a board. `low` and `high` bound its rating at 95 %."""
-
-    player: str
-    group: int
-    """1, 2 …: players of one group met, if only through others. Ratings of two groups do not compare."""
-    place: int
-    """1 + how many of its group are better beyond both intervals."""
-    rating: float
-    low: float | None
-    """`None`: no win of its own, or of those it beat or tied, bounds it from below."""
-    high: float | None
-    """`None`: no loss bounds it from above."""
-    interval: Literal["bootstrap", "curvature"]
-    """`curvature` where drawing the seeds again would say too little; the board's notes tell why."""
-    battles: int
-    wins: int
-    ties: int
-    losses: int
-    seeds: int
-
-
-class Matchup(Value):
-    """Two players: what happened between them and how far apart they are; a cell of the win matrix."""
-
-    player: str
-    """The higher rated of the two."""
-    opponent: str
-    wins: int
-    ties: int
-    losses: int
-    expected: float | None
-    """Share of battles that `player` wins by the ratings; `None` for players of two groups."""
-    difference: float | None
-    """In points."""
-    more: int | None
-    """How many more battles between these two, each on a seed of its own, would tell them apart at 95 %
-    if the ratings are right. 0: they are told apart. `None`: of two groups, or rated the same."""
-
-
-class StyleEffect(Value):
-    """What one root mean square more of a style difference adds to the log-odds of winning."""
-
-    feature: str
-    coefficient: float
-    low: float | None
-    """`None`, like `high`, without replicates."""
-    high: float | None
-
-
-class Board(Value):
-    """Ratings of those who battled, overall or on the seeds of one tag."""
-
-    tag: str | None
-    """`None`: overall."""
-    battles: int
-    seeds: int
-    anchor: str | None
-    ratings: tuple[Rating, ...]
-    """By group, the largest first; then best first."""
-    matchups: tuple[Matchup, ...]
-    """Every two players, in the order of `ratings`."""
-    style: tuple[StyleEffect, ...]
-    """Empty without style control."""
-    notes: tuple[str, ...]
-    """What a reader must know of these figures."""
+"""With fewer seeds than these, drawing them again says too little about a player: measured, it covers
+92 % where 95 % is stated."""
 
 
 class _Standing(NamedTuple):
@@ -140,6 +45,26 @@ class _Standing(NamedTuple):
     seeds: Ints
     variance: Floats
     """[i, j]: of the difference of two strengths."""
+
+
+def report(
+    ledger: Ledger, method: Method, tags: Sequence[str] | None = (), rounds: Sequence[str] = ()
+) -> Report:
+    """The boards of these tags; the overall one where none is named, and with every tag's for `None`.
+
+    Without battles there are no boards. `rounds` are told, not filtered by.
+    """
+    overall: list[str | None] = [None]
+    wanted = [*overall, *sorted(ledger.tags)] if tags is None else tags or overall
+    return Report(
+        rounds=tuple(rounds),
+        method=method,
+        verdicts=ledger.outcomes.total() + ledger.left_out.total(),
+        battles=dict(sorted(ledger.outcomes.items())),
+        left_out=dict(sorted(ledger.left_out.items())),
+        tags={tag: len(rows) for tag, rows in sorted(ledger.tags.items())},
+        boards=tuple(rate(ledger, method, tag) for tag in wanted) if len(ledger) else (),
+    )
 
 
 def rate(ledger: Ledger, method: Method, tag: str | None = None) -> Board:

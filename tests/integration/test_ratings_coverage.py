@@ -2,7 +2,8 @@
 
 import math
 
-from aaa.ratings import Method, rate
+from aaa.board import Method
+from aaa.ratings import rate
 from tests.tournaments import tournament
 
 TOURNAMENTS = 200

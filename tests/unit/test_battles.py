@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from aaa.battles import Battle, Judged, Ledger, battle, why_not
+from aaa.battles import Battle, Identity, Judged, Ledger, battle, players, why_not
 from aaa.errors import InputError
 from aaa.types import Outcome, Side
 
@@ -83,3 +83,21 @@ def test_a_tag_that_stands_twice_counts_once() -> None:
 def test_a_battle_that_is_none_is_refused(wrong: Battle, said: str) -> None:
     with pytest.raises(InputError, match=said):
         Ledger([wrong])
+
+
+def test_every_generation_is_a_player_of_its_own() -> None:
+    cards = [
+        Identity("tutor", 0, "m"),
+        Identity("pupil", 0, "m"),
+        Identity("pupil", 1, "m"),
+        Identity("pupil", 2, "m"),
+        Identity("pupil", 2, "n"),
+    ]
+    assert [players(cards)[card] for card in cards] == [
+        "tutor",
+        "pupil@0",
+        "pupil@1",
+        "pupil@2 (m)",
+        "pupil@2 (n)",
+    ]
+    assert players([cards[2], cards[2]]) == {cards[2]: "pupil"}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from aaa.battles import Battle, Ledger
+from aaa.board import Board, Method, Rating
 from aaa.errors import InputError, NotFound
-from aaa.ratings import FEW_SEEDS, POINTS, Board, Method, Rating, battles_to_separate, rate
+from aaa.ratings import FEW_SEEDS, POINTS, battles_to_separate, rate, report
 from tests.tournaments import tournament
 
 
@@ -261,6 +262,20 @@ def test_an_anchor_that_is_not_on_a_tag_is_said() -> None:
     found = board(MIXED, fought("yves", "zoe", 1, 5, "rare"), tag="rare", anchor="anna")
     assert found.anchor is None
     assert any(note.startswith("'anna' has no battles here") for note in found.notes)
+
+
+def test_a_report_has_the_boards_that_were_asked_for() -> None:
+    ledger = Ledger(fought("anna", "ben", 1, 30, "maths") + fought("ben", "cem", 1, 8, "art"))
+    method = Method(replicates=0)
+
+    def tags(*wanted: str, every: bool = False) -> list[str | None]:
+        return [one.tag for one in report(ledger, method, None if every else wanted).boards]
+
+    assert tags() == [None]
+    assert tags("maths") == ["maths"]
+    assert tags(every=True) == [None, "art", "maths"]
+    assert report(ledger, method).tags == {"art": 8, "maths": 30}
+    assert report(Ledger(), method, None).boards == ()
 
 
 @pytest.mark.parametrize(

@@ -79,16 +79,23 @@ def fit(
     """The penalised maximum; `weights` (per row, default 1) say how often each battle counts."""
     pooled, weight, won = _pooled(played, weights)
     x: Floats = np.zeros(played.players + len(played.style)) if start is None else start
+
+    def loss(at: Floats) -> float:
+        logits = _logits(pooled, at)
+        return float(weight @ np.logaddexp(0, logits) - won @ logits + ridge / 2 * at @ at)
+
     for _ in range(MOST_STEPS):
-        chance = 0.5 + 0.5 * np.tanh(_logits(pooled, x) / 2)  # never overflows
-        slope = _gathered(pooled, won - weight * chance) - ridge * x
-        curvature = _curvature(pooled, weight * chance * (1 - chance))
+        chance, against = _chances(_logits(pooled, x))
+        slope = _gathered(pooled, won * against - (weight - won) * chance) - ridge * x
+        curvature = _curvature(pooled, weight * chance * against)
         curvature[np.diag_indices_from(curvature)] += ridge
         step = np.linalg.solve(curvature, slope)
         moved = float(np.abs(_logits(pooled, step)).max())
-        x = x + step / max(
-            1.0, moved
-        )  # a Newton step that moves no logit by more than 1 always gains
+        share = 1.0
+        # a step that moves no logit by more than 1 always gains; a longer one is tried first
+        while share * moved > 1 and loss(x + share * step) > loss(x):
+            share = max(share / 2, 1 / moved)
+        x = x + share * step
         if moved < PRECISE:
             return Fit(x, curvature)
     raise ArithmeticError(f"no maximum in {MOST_STEPS} steps with ridge {ridge!r}")
@@ -156,6 +163,12 @@ def _logits(played: Games, x: Floats) -> Floats:
     strength, effect = x[: played.players], x[played.players :]
     gap = strength[played.low] - strength[played.high]
     return gap[played.pair] + effect @ played.style
+
+
+def _chances(logits: Floats) -> tuple[Floats, Floats]:
+    """(p, 1 - p), both to full precision, which a difference from 1 would not have."""
+    within = np.clip(logits, -700, 700)
+    return 1 / (1 + np.exp(-within)), 1 / (1 + np.exp(within))
 
 
 def _gathered(played: Games, amounts: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Verdicts read as battles: a page at a time, so memory holds numbers, never the texts of a whole round."""
+"""Verdicts read as battles: a page at a time, so memory holds numbers, not a whole round's texts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from aaa.store.tables import rounds, sessions, turns, verdicts
 
 CHUNK = 1000
 """Verdicts read at a time."""
-CHUNK_OF_TEXTS = 100
+CHUNK_OF_TEXTS = 250
 """The same, where both answers come along."""
 
 
@@ -61,6 +61,8 @@ def _page(round_ids: Sequence[str], last: tuple[int, int], style: bool) -> Selec
         .join(a, (a.c.session_id == verdicts.c.session_id) & (a.c.index == verdicts.c.a))
         .join(b, (b.c.session_id == verdicts.c.session_id) & (b.c.index == verdicts.c.b))
         .where(place > last)
+        # implied by the joins, but PostgreSQL would not see it and begin at the first session each time
+        .where(*(column >= last[0] for column in (sessions.c.id, a.c.session_id, b.c.session_id)))
         .order_by(verdicts.c.session_id, verdicts.c.index)
     )
     return query.where(sessions.c.round_id.in_(round_ids)) if round_ids else query

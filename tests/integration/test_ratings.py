@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,3 +231,19 @@ async def test_a_command_without_battles(
         await ratings(settings, Wanted(), matrix=False, plot=tmp_path / "a.png", as_json=False)
     with pytest.raises(InputError, match="a plot is"):
         await ratings(settings, Wanted(), matrix=False, plot=tmp_path / "a.gif", as_json=False)
+
+
+def test_actors_and_commands_start_without_numbers_and_pictures() -> None:
+    """What runs in each seat and runner, and what `aaa --help` loads, needs neither Numpy nor Matplotlib."""
+    code = (
+        "import sys, aaa.cli, aaa.cluster.actors, aaa.cluster.runner, aaa.cluster.seat;"
+        "print(sorted({'numpy', 'matplotlib', 'aaa.ratings'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
+def test_the_control_plane_starts_without_pictures() -> None:
+    code = "import sys, aaa.api.app; print('matplotlib' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"

@@ -97,9 +97,18 @@ def test_there_is_always_a_maximum_and_sides_do_not_matter(
     gaps = one[a] - one[b]
     assert gaps == pytest.approx(other[a] - other[b], abs=1e-6)
     size = np.sqrt((style**2).mean()) or 1.0
-    lacking = score - 1 / (1 + np.exp(-(gaps + style[:, 0] / size * one[6])))
+    logits = gaps + style[:, 0] / size * one[6]
+    lacking = score - (0.5 + 0.5 * np.tanh(logits / 2))
     slope = np.bincount(a, lacking, 6) - np.bincount(b, lacking, 6) - ridge * one[:6]
     assert np.abs(slope).max() < 1e-6
+
+
+def test_a_weak_ridge_on_a_clear_winner_ends() -> None:
+    """Where chances come within 1e-7 of 1, what is left of them must keep its precision."""
+    a, b, seed = np.zeros(9, int), np.array([1] * 7 + [2, 3]), np.zeros(9, int)
+    style = np.array([0, 0, 0, 0, 0, 1, -0.9375, 1, 1])[:, None]
+    found = fit(games(4, a, b, np.ones(9), seed, style), 1e-6).x
+    assert 10 < found[0] - found[1] < 20
 
 
 def test_resampling_draws_whole_seeds() -> None:

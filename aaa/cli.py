@@ -197,6 +197,26 @@ def explain(pair: str, as_json: bool) -> None:
     _await(command(_settings(), pair, as_json))
 
 
+@cli.command()
+@click.option("--round", "rounds", metavar="ID", multiple=True, help="Rounds that count; else all.")
+@click.option("--tag", "tags", multiple=True, help="Boards of these tags; else the overall one.")
+@click.option("--by-tag", is_flag=True, help="The overall board and every tag's.")
+@click.option("--edge", "edges", multiple=True, help="Comparisons that count; else `peer`.")
+@click.option("--style-control", is_flag=True, help="Hold length and markdown constant.")
+@click.option("--anchor", metavar="PLAYER", help="Set the scale by this player, not by the mean.")
+@click.option("--anchor-value", type=float, default=1000, show_default=True)
+@click.option("--replicates", type=int, default=200, show_default=True, help="Draws of the seeds.")
+@click.option("--matrix", is_flag=True, help="Print the win matrix too.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw it: a .png or .svg file.")
+@as_json
+def ratings(matrix: bool, plot: Path | None, as_json: bool, **query: Any) -> None:
+    """Rate players by the verdicts on record: Bradley-Terry, with 95 % intervals."""
+    from aaa.commands.ratings import Wanted
+    from aaa.commands.ratings import ratings as command
+
+    _await(command(_settings(), Wanted(**query), matrix=matrix, plot=plot, as_json=as_json))
+
+
 @cli.group()
 def agents() -> None:
     """The models that may speak."""

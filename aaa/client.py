@@ -28,6 +28,8 @@ TERMINAL_EVENTS = frozenset({"round.completed", "round.failed", "round.cancelled
 """After one of these a round says nothing more."""
 SILENCE_S = 45.0
 """An event stream this quiet is dead: the server promises a keep-alive every 15 s."""
+RATINGS_S = 600.0
+"""Ratings are computed when asked for; of a million battles that takes minutes."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 10.0
 """Bounds of the wait before a dropped event stream is opened again; it doubles in between."""
 
@@ -233,6 +235,11 @@ class Client:
         why: Json = await self._ask("GET", _path("pairs", pair_id))
         return why
 
+    async def ratings(self, **query: str | list[str]) -> Json:
+        """Ratings from recorded verdicts; `query` as `GET /v1/ratings` takes it."""
+        found: Json = await self._ask("GET", "/v1/ratings", params=query, timeout_s=RATINGS_S)
+        return found
+
     async def agents(self) -> list[Json]:
         return [row async for row in self._pages("/v1/agents", {}, None)]
 
@@ -324,11 +331,13 @@ class Client:
         path: str,
         body: Json | None = None,
         headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str | list[str]] | None = None,
+        timeout_s: float | None = None,
     ) -> Any:
-        """The JSON that came back; errors as in `_check`."""
+        """The JSON that came back; errors as in `_check`. `timeout_s` is longer than the client's own."""
+        options: dict[str, Any] = {} if timeout_s is None else {"timeout": timeout_s}
         async with self._stream(
-            path, method, json=body, headers=headers, params=params
+            path, method, json=body, headers=headers, params=params, **options
         ) as response:
             await _check(response)
             try:

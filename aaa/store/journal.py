@@ -24,6 +24,8 @@ from aaa.types import Call, Failure, Message, Messages, Reply, Seed, Turn, Verdi
 
 EXCERPT = 600
 """Characters of a turn's text that travel in its event."""
+NO_ATTEMPT = 0
+"""`attempt` of a turn whose words were given: nobody was asked."""
 
 
 class Journal:
@@ -98,6 +100,24 @@ class Journal:
                 late=True,
             )
 
+    async def given(self, wish: Wish) -> Turn:
+        """Put the words of `call.given` on the record: a turn that cost nothing and had no attempt.
+
+        Raises `LeaseLost` where another claim owns the session.
+        """
+        reply = wish.call.given
+        assert reply is not None
+        turn = Turn(index=wish.index, call=wish.call, reply=reply)
+        await patiently(lambda: self._given(wish, turn), for_s=20)
+        return turn
+
+    async def _given(self, wish: Wish, turn: Turn) -> None:
+        async with self.database.begin() as connection:
+            await _owned(connection, wish.session, wish.epoch)
+            if await _insert_turn(connection, wish, Attempt(NO_ATTEMPT, 0.0), turn):
+                happened = [("turn", _turn_event(wish, turn))]
+                await append(connection, wish.round, happened, {"turns": 1}, late=True)
+
     async def verdict(
         self,
         wish_of: tuple[str, int, int],
@@ -163,6 +183,7 @@ def read_turn(row: Mapping[str, Any], chat: Messages) -> Turn:
         messages=chat,
         sampling=row["sampling"],
         shape=row["shape"],
+        given=_reply(row) if row["attempt"] == NO_ATTEMPT else None,
     )
     return Turn(
         index=row["index"],

@@ -70,10 +70,10 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
         ) from error
     if not seed.prompt[-1].content.strip():
         raise InputError(f"{where}: the prompt is empty")
-    answers = () if seed.comparison is None else (seed.comparison.a, seed.comparison.b)
-    texts = (*(m.content for m in seed.prompt), *(answer.text for answer in answers))
-    if any("\0" in text for text in texts):
-        raise InputError(f"{where}: the prompt or an answer holds a NUL character")
+    if any("\0" in m.content for m in seed.prompt):
+        raise InputError(f"{where}: the prompt holds a NUL character")
+    if seed.comparison and "\0" in seed.comparison.a.text + seed.comparison.b.text:
+        raise InputError(f"{where}: an answer holds a NUL character")
     return seed
 
 

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 import aaa
 from aaa.api import catalogue as agents_and_scenarios
-from aaa.api import events, health, pairs, rounds, sessions
+from aaa.api import events, health, judging, pairs, rounds, sessions
 from aaa.api.guard import check_caller, limit_body, needs, open_paths
 from aaa.api.problems import STALLED_S, Problem, answer_problems, last_resort
 from aaa.api.sse import KEEP_ALIVE_S, Listening
@@ -63,7 +63,8 @@ def _routes(database: Database, catalogue: Catalogue, listening: Listening) -> I
         events.routes(database, listening),
         sessions.routes(database),
         pairs.routes(database),
-        agents_and_scenarios.routes(catalogue),
+        judging.routes(database, catalogue),
+        agents_and_scenarios.routes(database, catalogue),
         _description(),
     ):
         yield from router.routes

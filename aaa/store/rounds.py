@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.catalogue import Script
 from aaa.errors import Conflict, InputError, NotFound
+from aaa.store.calibrations import check_judges
 from aaa.store.database import Database
 from aaa.store.events import append
 from aaa.store.tables import OUTCOMES, SESSION_STATUS, rounds, sessions
@@ -103,7 +104,7 @@ async def create_round(
     """Store a round with a session per seed; runners take it from there.
 
     The same `idempotency_key` with the same `request` gives the round that was made first; with
-    another request it raises `Conflict`.
+    another request it raises `Conflict`. So does a judge that `judging.require` does not take.
     """
     scenario = script.scenario
     request_hash = fingerprint(request)
@@ -129,6 +130,7 @@ async def create_round(
         ).scalar_one_or_none()
         if made is None:
             return await _made_before(connection, str(idempotency_key), request_hash)
+        await check_judges(connection, script)
         for first in range(0, len(seeds), SEEDS_AT_ONCE):
             rows = [
                 {

@@ -13,6 +13,7 @@ import aaa
 from aaa import plugins
 from aaa.errors import InputError, NotFound
 from aaa.judges import eligible
+from aaa.protocols import given
 from aaa.scenario import NAME, AgentCard, Scenario, override, parse, read_yaml
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
@@ -79,6 +80,7 @@ class Catalogue:
         cast = Cast(seats=seats, judging=scenario.judging)
         _check_judges(where, protocol, cast)
         seeds = load_seeds(scenario.seeds, folder)
+        _check_judges_of_authors(where, cast, seeds)
         script = Script(scenario=scenario, cards=cards, cast=cast, source=source_of(scenario))
         return script, seeds
 
@@ -140,6 +142,19 @@ def _check_judges(where: str, protocol: plugins.Protocol, cast: Cast) -> None:
                 f"{where}: nobody may judge {a!r} against {b!r}: every judge is one of them or of "
                 f"their model, family or lineage ({judges}). Seat a judge of another family, or set "
                 "judging.exclude_family: false, which is then written on every pair"
+            )
+
+
+def _check_judges_of_authors(where: str, cast: Cast, seeds: tuple[Seed, ...]) -> None:
+    """As `_check_judges`, for answers that are given with their authors."""
+    known = {given.authors(s.comparison) for s in seeds if s.comparison is not None}
+    for a, b in sorted(known, key=lambda pair: (pair[0].name, pair[1].name)):
+        seats = {**cast.seats, given.AUTHORS: (a, b)}
+        if not eligible(cast.model_copy(update={"seats": seats}), (a.name, b.name)):
+            raise InputError(
+                f"{where}: none of {', '.join(j.name for j in cast['judge'])} may judge {a.name!r} "
+                f"(family {a.family!r}) against {b.name!r} (family {b.family!r}): take a judge of "
+                "another family, or set judging.exclude_family: false"
             )
 
 

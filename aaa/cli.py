@@ -159,6 +159,36 @@ def rounds_set(id: str, assignments: tuple[str, ...]) -> None:
     _await(retune(_settings(), id, assignments))
 
 
+@rounds.command("rejudge")
+@click.argument("id")
+@click.option("--judges", required=True, metavar="A,B", help="Agents, with commas between them.")
+@click.option("--play", help="Judging play; default: the round's own.")
+@click.option("--set", "settings_", metavar="judging.KEY=VALUE", multiple=True)
+@click.option("--budget-usd", type=click.FloatRange(min=0), help="Pause before spending more.")
+@click.option("--resume", metavar="ROUND", help="Go on with a rejudging that was stopped.")
+@click.option("--no-tui", is_flag=True, help="Plain lines instead of the live view.")
+@click.option("--dry-run", is_flag=True, help="Calls and cost; nothing spent.")
+@as_json
+def rounds_rejudge(
+    id: str,
+    judges: str,
+    play: str | None,
+    settings_: tuple[str, ...],
+    budget_usd: float | None,
+    resume: str | None,
+    no_tui: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Judge a round's recorded answers again, and say how many pairs change."""
+    from aaa.commands.rejudging import Wanted, rejudge
+
+    overrides = _overrides(settings_) | ({} if play is None else {"judging.play": play})
+    named = tuple(filter(None, (name.strip() for name in judges.split(","))))
+    wanted = Wanted(id, named, overrides, budget_usd, resume, not no_tui, as_json)
+    _await(rejudge(_settings(), wanted, dry_run=dry_run))
+
+
 @cli.command()
 @click.argument("round_id", metavar="[ROUND]", required=False)
 @click.option("--no-tui", is_flag=True, help="Plain lines instead of the live view.")
@@ -239,6 +269,53 @@ def agents_check(names: tuple[str, ...], as_json: bool) -> None:
     from aaa.commands.agents import check
 
     _exit(check(_settings(), list(names), as_json))
+
+
+@cli.group()
+def judges() -> None:
+    """How far judges can be trusted."""
+
+
+@judges.command("calibrate")
+@click.option("--judge", "judges", multiple=True, required=True, metavar="AGENT")
+@click.option(
+    "--labels", required=True, metavar="FILE", help="Rows: prompt, answer_a, answer_b, label."
+)
+@click.option("--play", default="pairwise", show_default=True, help="Judging play.")
+@click.option("--set", "settings_", metavar="judging.KEY=VALUE", multiple=True)
+@click.option("--budget-usd", type=click.FloatRange(min=0), help="Pause before spending more.")
+@click.option("--limit", type=click.IntRange(min=1), help="Take the first so many pairs.")
+@click.option("--resume", metavar="ROUND", help="Go on with a calibration that was stopped.")
+@click.option("--no-tui", is_flag=True, help="Plain lines instead of the live view.")
+@click.option("--dry-run", is_flag=True, help="Calls and cost; nothing spent.")
+@as_json
+def judges_calibrate(
+    judges: tuple[str, ...],
+    labels: str,
+    play: str,
+    settings_: tuple[str, ...],
+    budget_usd: float | None,
+    limit: int | None,
+    resume: str | None,
+    no_tui: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Measure judges on labelled pairs: accuracy, position, length, agreement; kept with the judge."""
+    from aaa.commands.judges import Wanted, calibrate
+
+    overrides = _overrides(settings_)
+    wanted = Wanted(judges, labels, play, overrides, budget_usd, limit, resume, not no_tui, as_json)
+    _await(calibrate(_settings(), wanted, dry_run=dry_run))
+
+
+@judges.command("ls")
+@as_json
+def judges_ls(as_json: bool) -> None:
+    """List what judges were worth when they were measured."""
+    from aaa.commands.judges import ls
+
+    _await(ls(_settings(), as_json))
 
 
 @cli.group()

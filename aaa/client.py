@@ -240,6 +240,32 @@ class Client:
         found: Json = await self._ask("GET", "/v1/ratings", params=query, timeout_s=RATINGS_S)
         return found
 
+    async def calibrate(self, round_id: str) -> Json:
+        """Measure the judges of an ended round over labelled pairs; their figures, which are kept."""
+        report: Json = await self._ask("POST", _path("rounds", round_id, "calibration"))
+        return report
+
+    async def rejudge(self, round_id: str, asked: Mapping[str, Any]) -> Round:
+        """Start a round that judges that one's recorded answers again."""
+        made: Round = await self._ask("POST", _path("rounds", round_id, "rejudge"), dict(asked))
+        return made
+
+    async def rejudge_estimate(self, round_id: str, asked: Mapping[str, Any]) -> Json:
+        """What judging again would ask and cost."""
+        path = _path("rounds", round_id, "rejudge", "estimate")
+        found: Json = await self._ask("POST", path, dict(asked))
+        return found
+
+    async def changes(self, round_id: str) -> Json:
+        """How many pairs of an older round change by the verdicts of the one that judged it again."""
+        found: Json = await self._ask("GET", _path("rounds", round_id, "changes"))
+        return found
+
+    async def agent(self, name: str) -> Json:
+        """One agent: its card, and what it was worth as a judge."""
+        found: Json = await self._ask("GET", _path("agents", name))
+        return found
+
     async def agents(self) -> list[Json]:
         return [row async for row in self._pages("/v1/agents", {}, None)]
 

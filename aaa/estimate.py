@@ -68,6 +68,8 @@ def estimate(script: Script, seeds: Sequence[Seed]) -> Estimate:
         writer = _Writer(script)
         for turn in rehearse(protocol.play(seed, script.cast, options), writer).recorded.turns:
             call = turn.call
+            if call.given is not None:
+                continue
             sizes[call.seat, call.agent, call.purpose].append(writer.size(call))
     prices = {name: price_of(card) for name, card in script.cards.items()}
     lines = tuple(_line(key, of, scale, prices[key[1]]) for key, of in sizes.items())

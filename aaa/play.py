@@ -134,7 +134,8 @@ def rehearse(
 ) -> Rehearsal:
     """Play to the end against `answer` and `check`, without any I/O.
 
-    `answer` gives the text, the reply or the whole turn for a call (a turn's index is set here).
+    `answer` gives the text, the reply or the whole turn for a call (a turn's index is set here); it
+    is not asked for words that are given.
     Raises `PlayError` when the play makes more than `most_calls` calls.
     """
     turns: list[Turn] = []
@@ -156,15 +157,16 @@ def rehearse(
             sent = check(wish)
             continue
         batches.append(len(wish))
-        made = tuple(_made_up(len(turns) + i, call, answer(call)) for i, call in enumerate(wish))
+        made = tuple(_made_up(len(turns) + i, call, answer) for i, call in enumerate(wish))
         turns.extend(made)
         sent = made
         if len(turns) > most_calls:
             raise PlayError(f"the play made more than {most_calls} calls and was stopped")
 
 
-def _made_up(index: int, call: Call, answer: str | Reply | Turn) -> Turn:
-    if isinstance(answer, Turn):
-        return answer.model_copy(update={"index": index})
-    reply = answer if isinstance(answer, Reply) else Reply(text=answer, model="rehearsal")
+def _made_up(index: int, call: Call, answer: Callable[[Call], str | Reply | Turn]) -> Turn:
+    said = answer(call) if call.given is None else call.given
+    if isinstance(said, Turn):
+        return said.model_copy(update={"index": index})
+    reply = said if isinstance(said, Reply) else Reply(text=said, model="rehearsal")
     return Turn(index=index, call=call, reply=reply)

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from aaa.errors import InputError
-from aaa.types import Agent, Judging, Messages, Sampling, Value
+from aaa.types import Agent, Comparison, Judging, Messages, Sampling, Value
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 MAX_YAML_BYTES = 1_000_000
@@ -128,6 +128,7 @@ class InlineSeed(Value):
     reference: str | None = None
     checker: dict[str, Any] | None = None
     tags: tuple[str, ...] = ()
+    comparison: Comparison | None = None
 
 
 class Seeds(Value):

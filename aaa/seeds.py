@@ -1,7 +1,9 @@
 """Seeds files: JSONL, CSV or Parquet rows become `Seed` values.
 
 A row has its prompt as text or as a message list, and optionally `id` (else a hash of its content),
-`reference`, `checker` and `tags`. Other columns are left alone. Errors name file and line.
+`reference`, `checker` and `tags`. A row of a labelled set also has `answer_a`, `answer_b`, `label`
+(`a`, `b`, `tie`) and optionally `labeller`; its prompt may be called `context`. Other columns are left
+alone. Errors name file and line.
 """
 
 import csv
@@ -45,6 +47,8 @@ def load_seeds(seeds: Seeds, folder: Path) -> tuple[Seed, ...]:
 
 def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
     prompt = row.get(prompt_field)
+    if prompt is None and "answer_a" in row:
+        prompt = row.get("context")
     if prompt is None:
         fields = ", ".join(sorted(map(str, row))) or "none"
         raise InputError(f"{where}: no field {prompt_field!r} (the prompt); its fields: {fields}")
@@ -54,6 +58,7 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
         optional["checker"] = _json(where, optional["checker"])
     if isinstance(optional.get("tags"), str):
         optional["tags"] = [tag for tag in optional["tags"].split(";") if tag]
+    optional |= _comparison(row)
     given = row.get("id")
     id = str(given) if given not in (None, "") else fingerprint([messages, optional])[:16]
     try:
@@ -70,6 +75,8 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
         raise InputError(f"{where}: the prompt is empty")
     if any("\0" in m.content for m in seed.prompt):
         raise InputError(f"{where}: the prompt holds a NUL character")
+    if seed.comparison and "\0" in seed.comparison.a.text + seed.comparison.b.text:
+        raise InputError(f"{where}: an answer holds a NUL character")
     return seed
 
 
@@ -78,6 +85,17 @@ def _check_checker(where: str, spec: dict[str, Any]) -> None:
         read_checker(spec)
     except InputError as error:
         raise InputError(f"{where}: field 'checker': {error}") from error
+
+
+def _comparison(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Field `comparison` of a row that has one, or that gives its parts as columns."""
+    if row.get("comparison") is not None:
+        return {"comparison": row["comparison"]}
+    if "answer_a" not in row and "answer_b" not in row:
+        return {}
+    answers = {side: {"text": row.get(f"answer_{side}")} for side in ("a", "b")}
+    said = {key: row[key] for key in ("label", "labeller") if row.get(key) not in (None, "")}
+    return {"comparison": answers | said}
 
 
 def _inline(seeds: Iterable[InlineSeed]) -> Iterator[Row]:

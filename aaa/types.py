@@ -82,6 +82,8 @@ class Call(Value):
     sampling: Sampling = Sampling()
     shape: JsonShape | ChoiceShape | None = None
     """Wanted form of the reply; `None` is free text."""
+    given: "Reply | None" = None
+    """Words that exist already: they are put on the record and nobody is asked. `None`: ask."""
 
 
 class Failure(Value):
@@ -140,6 +142,8 @@ class Seed(Value):
     checker: dict[str, Any] | None = None
     """How a program can verify an answer, where one can."""
     tags: tuple[str, ...] = ()
+    comparison: "Comparison | None" = None
+    """Two answers that exist already, where they are what a session is about."""
 
 
 class Check(Value):
@@ -199,6 +203,15 @@ class Agent(Value):
         )
 
 
+class Required(Value):
+    """What a judge must have shown in a calibration before it may judge; `None` asks for nothing."""
+
+    accuracy: float | None = Field(None, ge=0, le=1)
+    """Least share of right verdicts among those decided in both orders."""
+    flip_rate: float | None = Field(None, ge=0, le=1)
+    """Largest share of pairs on which the preference changed sides with the order."""
+
+
 class Judging(Value):
     """Which judging play decides, and by which rules."""
 
@@ -221,6 +234,8 @@ class Judging(Value):
     checker_margin: float = Field(1, gt=0, le=1)
     """Where both answers fail their check: how far one must be ahead in score to be preferred. At 1 it never
     is: only an answer that passes wins."""
+    require: Required | None = None
+    """A round refuses judges whose calibration is missing or worse; `None` takes any."""
 
 
 class Cast(Value):
@@ -247,6 +262,40 @@ Outcome = Literal["win", "tie", "flip", "error", "abstain"]
 
 CHECKER = "checker:"
 """How the name of a ballot's judge begins where it was a program; the checker's kind follows."""
+Preference = Literal["a", "b", "tie"]
+
+
+class Source(Value):
+    """The recorded verdict that a comparison repeats, and how it was decided then."""
+
+    round: str
+    session: int
+    verdict: int
+    """Its index in the session."""
+    outcome: Outcome
+    winner: Side | None
+
+
+class Answer(Value):
+    """An answer that exists already."""
+
+    text: str
+    author: Agent | None = None
+    """Who wrote it: its relatives may not judge it. `None`: unknown, hence related to nobody."""
+
+
+class Comparison(Value):
+    """Two answers to a seed's prompt, to be judged against each other."""
+
+    a: Answer
+    b: Answer
+    label: Preference | None = None
+    """Which is better, by a person or a checker; no judge sees it. `None`: unknown."""
+    labeller: str = ""
+    """Who says so."""
+    edge: str = "labelled"
+    """What is compared, as in `Verdict.edge`."""
+    source: Source | None = None
 
 
 class Ballot(Value):

@@ -73,6 +73,8 @@ def _wish(claim: Claim, index: int, call: Call) -> Wish:
 
 
 async def _ask(journal: Journal, wish: Wish, answer: Answer) -> Turn:
+    if wish.call.given is not None:
+        return await journal.given(wish)
     begun = await journal.begin(wish, Amount(usd=0, tokens=0), 60)
     if not isinstance(begun, Attempt):
         return begun

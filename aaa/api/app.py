@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 import aaa
 from aaa.api import catalogue as agents_and_scenarios
-from aaa.api import events, gates, health, pairs, ratings, rounds, sessions
+from aaa.api import events, gates, health, judging, pairs, ratings, rounds, sessions
 from aaa.api.guard import check_caller, limit_body, needs, open_paths
 from aaa.api.problems import STALLED_S, Problem, answer_problems, last_resort
 from aaa.api.sse import KEEP_ALIVE_S, Listening
@@ -65,7 +65,8 @@ def _routes(database: Database, catalogue: Catalogue, listening: Listening) -> I
         pairs.routes(database),
         gates.routes(database),
         ratings.routes(database),
-        agents_and_scenarios.routes(catalogue),
+        judging.routes(database, catalogue),
+        agents_and_scenarios.routes(database, catalogue),
         _description(),
     ):
         yield from router.routes

@@ -236,7 +236,10 @@ class Runner:
                 call=call,
                 sampling_seed=sampling_seed(scenario.random_seed, claim.seed.id, index),
             )
-            turns[index] = await self._grant(seat_name(script.cards[call.agent]), wish)
+            if call.given is None:
+                turns[index] = await self._grant(seat_name(script.cards[call.agent]), wish)
+            else:
+                turns[index] = await self.journal.given(wish)
             return turns[index]
 
         async def record(index: int, after: int, note: Note) -> None:

@@ -25,6 +25,7 @@ from aaa.commands.rounds import unfinished
 from aaa.commands.scenarios import prepared
 from aaa.commands.serve import stopping
 from aaa.commands.table import print_rows
+from aaa.commands.worth import worth
 from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
 from aaa.preflight import check_cluster, check_prices, check_reach
@@ -54,7 +55,7 @@ def dry_run(settings: Settings, wanted: Wanted) -> int:
     if wanted.as_json:
         show(found.model_dump(mode="json"))
     else:
-        _tell_estimate(found)
+        tell_estimate(found)
     check_prices(script)
     return 0
 
@@ -69,14 +70,15 @@ async def run(settings: Settings, wanted: Wanted) -> int:
     say(f"Starting {script.scenario.name}: database, Ray and control plane on this machine …")
     stop = asyncio.Event()
     with stopping(stop):
-        async with _everything(settings, catalogue, stop) as client:
+        async with everything(settings, catalogue, stop) as client:
             round_id = await _begin(client, script, wanted)
             began = time.monotonic()
             code = await _follow(client, round_id, wanted, stop)
             if code == watch.STOPPED:
                 say(f"Stopped. Nothing recorded is lost; go on with:\n  {_again(wanted, round_id)}")
             else:
-                await _conclude(settings, client, round_id, wanted, time.monotonic() - began)
+                elapsed_s = time.monotonic() - began
+                await _conclude(settings, client, script, round_id, wanted, elapsed_s)
     return code
 
 
@@ -86,7 +88,7 @@ def _overrides(wanted: Wanted) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _everything(
+async def everything(
     settings: Settings, catalogue: Catalogue, stop: asyncio.Event
 ) -> AsyncIterator[Client]:
     """Database, supervisor and API while the block runs; a supervisor's error ends the block."""
@@ -159,7 +161,12 @@ async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.E
 
 
 async def _conclude(
-    settings: Settings, client: Client, round_id: str, wanted: Wanted, elapsed_s: float
+    settings: Settings,
+    client: Client,
+    script: Script,
+    round_id: str,
+    wanted: Wanted,
+    elapsed_s: float,
 ) -> None:
     """Export the pairs and say in plain words what happened."""
     found = dict(await client.round(round_id))
@@ -171,7 +178,7 @@ async def _conclude(
         files.append(path)
     if wanted.as_json:
         return
-    for line in _story(found, elapsed_s):
+    for line in (*_story(found, elapsed_s), *await worth(client, script), "Files:"):
         say(line)
     for path in files:
         say(f"  {_short(path)}")
@@ -198,7 +205,7 @@ def _story(found: dict[str, Any], elapsed_s: float) -> list[str]:
     ]
     if sessions["failed"]:
         lines.append(f"  {sessions['failed']} sessions failed; aaa rounds show {found['id']}")
-    return [*lines, "Files:"]
+    return lines
 
 
 def _progress(found: dict[str, Any]) -> str:
@@ -219,7 +226,8 @@ async def _first_pair(path: Path) -> str | None:
     return str(json.loads(row)["id"]) if row else None
 
 
-def _tell_estimate(found: Estimate) -> None:
+def tell_estimate(found: Estimate) -> None:
+    """Calls and cost: a line each on stdout, their sum in words on stderr."""
     rows = [
         line.model_dump()
         | {"cost_usd": "unknown" if line.cost_usd is None else f"{line.cost_usd:.4f}"}

@@ -22,11 +22,12 @@ from aaa.errors import MAYBE_BILLED, ModelError, StoreError
 from aaa.failpoints import hit
 from aaa.store.budget import NOTHING, Change, caps, minus, plus, reserve, settle
 from aaa.store.database import Database, patiently
+from aaa.store.events import append
 from aaa.store.gates import hold
 from aaa.store.rounds import pause_for
 from aaa.store.spool import Kept, Spool
 from aaa.store.tables import attempts, sessions
-from aaa.store.turns import find_turn, insert_turn
+from aaa.store.turns import NO_ATTEMPT, find_turn, insert_turn
 from aaa.store.verdicts import owned, record_verdict
 from aaa.types import Seed, Turn, Verdict
 
@@ -164,6 +165,24 @@ class Journal:
                     await settle(connection, wish.round, wish.call.seat, change, [], {})
 
         await patiently(once, for_s=20)
+
+    async def given(self, wish: Wish) -> Turn:
+        """Put the words of `call.given` on the record: a turn that cost nothing and had no attempt.
+
+        Raises `LeaseLost` where another claim owns the session.
+        """
+        reply = wish.call.given
+        assert reply is not None
+        turn = Turn(index=wish.index, call=wish.call, reply=reply)
+        await patiently(lambda: self._given(wish, turn), for_s=20)
+        return turn
+
+    async def _given(self, wish: Wish, turn: Turn) -> None:
+        async with self.database.begin() as connection:
+            await owned(connection, wish.session, wish.epoch)
+            if await insert_turn(connection, wish, NO_ATTEMPT, turn):
+                happened = [("turn", _turn_event(wish, turn))]
+                await append(connection, wish.round, happened, {"turns": 1}, late=True)
 
     async def verdict(
         self,

@@ -18,6 +18,7 @@ from aaa.catalogue import Script
 from aaa.errors import Conflict, InputError, NotFound
 from aaa.failpoints import hit
 from aaa.scenario import MOST_COUNT, MOST_USD, Budget
+from aaa.store.calibrations import check_judges
 from aaa.store.database import Database
 from aaa.store.events import append
 from aaa.store.tables import OUTCOMES, SESSION_STATUS, rounds, seat_usage, sessions
@@ -118,7 +119,7 @@ async def create_round(
     """Store a round with a session per seed; runners take it from there.
 
     The same `idempotency_key` with the same `request` gives the round that was made first; with
-    another request it raises `Conflict`.
+    another request it raises `Conflict`. So does a judge that `judging.require` does not take.
     """
     scenario = script.scenario
     request_hash = fingerprint(request)
@@ -146,6 +147,7 @@ async def create_round(
         ).scalar_one_or_none()
         if made is None:
             return await _made_before(connection, str(idempotency_key), request_hash)
+        await check_judges(connection, script)
         await connection.execute(insert(seat_usage), _usage_rows(made, script))
         for first in range(0, len(seeds), SEEDS_AT_ONCE):
             rows = [

@@ -295,3 +295,15 @@ gates = Table(
     Column("since", DateTime(timezone=True), nullable=False),
     _now("beat_at"),
 )
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("round_id", Text, ForeignKey("rounds.id", ondelete="CASCADE"), nullable=False),
+    Column("judge", Text, nullable=False),
+    Column("key", Text, nullable=False),  # hash of card, judging play, options and source
+    Column("calibration", JSONB, nullable=False),
+    _now("at"),
+    PrimaryKeyConstraint("round_id", "judge"),
+    Index("ix_calibrations_judge_key_at", "judge", "key", "at"),
+)

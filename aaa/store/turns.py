@@ -12,6 +12,9 @@ from aaa.asking import Wish
 from aaa.store.tables import messages, turns
 from aaa.types import Call, Failure, Message, Messages, Reply, Turn
 
+NO_ATTEMPT = 0
+"""`attempt` of a turn whose words were given: nobody was asked."""
+
 
 def message_hash(message: Message) -> bytes:
     """What a message is stored under: SHA-256 of role and content."""
@@ -36,6 +39,7 @@ def read_turn(row: Mapping[str, Any], chat: Messages) -> Turn:
         messages=chat,
         sampling=row["sampling"],
         shape=row["shape"],
+        given=_reply(row) if row["attempt"] == NO_ATTEMPT else None,
     )
     return Turn(
         index=row["index"],

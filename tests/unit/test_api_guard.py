@@ -122,7 +122,7 @@ async def test_what_is_no_route_is_closed_too(guarded: FastAPI, path: str) -> No
 async def test_the_token_lets_in(guarded: FastAPI, scheme: str) -> None:
     headers = {"Authorization": f"{scheme} {TOKEN}"}
     async with client(guarded) as api:
-        assert (await api.get("/v1/agents", headers=headers)).status_code == 200
+        assert (await api.get("/v1/scenarios", headers=headers)).status_code == 200
         assert (await api.get("/v1/nothing", headers=headers)).status_code == 404
 
 

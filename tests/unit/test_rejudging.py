@@ -1,0 +1,118 @@
+"""A round's verdicts as comparisons, and what a second look makes of them."""
+
+import pytest
+
+from aaa.play import rehearse
+from aaa.protocols import given
+from aaa.rejudging import change, changes, comparisons
+from aaa.transcripts import Transcript
+from aaa.types import (
+    Agent,
+    Answer,
+    Call,
+    Cast,
+    Comparison,
+    Judging,
+    Outcome,
+    Recorded,
+    Reply,
+    Seed,
+    Side,
+    Source,
+    Verdict,
+)
+from tests.classroom import ANNA, BEN, SEED, cast, prefers, turn
+
+DRAFT, REVISION = turn(0, "the sea"), turn(1, "scattering", agent="ben")
+
+
+def verdict(outcome: Outcome, winner: Side | None = None) -> Verdict:
+    context = SEED.prompt
+    return Verdict(
+        edge="peer", context=context, a=0, b=1, outcome=outcome, winner=winner, judging="logprob"
+    )
+
+
+def session(seed: Seed, *notes: Verdict, number: int = 7) -> Transcript:
+    return Transcript(
+        round="r1",
+        session=number,
+        scenario="s",
+        protocol="co_teaching",
+        status="completed",
+        seed=seed,
+        recorded=Recorded(turns=(DRAFT, REVISION), notes=notes),
+    )
+
+
+def test_a_verdict_becomes_a_comparison_that_says_where_it_is_from() -> None:
+    first, second = comparisons(session(SEED, verdict("win", "b"), verdict("tie")), cast(ANNA, BEN))
+    assert [first.id, second.id] == ["s1/0", "s1/1"]
+    known = second.comparison
+    assert known is not None
+    assert (known.a, known.b) == (
+        Answer(text="the sea", author=ANNA),
+        Answer(text="scattering", author=BEN),
+    )
+    assert known.edge == "peer"
+    assert known.source == Source(round="r1", session=7, verdict=1, outcome="tie", winner=None)
+
+
+def test_reference_checker_and_tags_go_along() -> None:
+    seed = Seed(id="s2", prompt=SEED.prompt, reference="air", checker={"kind": "x"}, tags=("t",))
+    (found,) = comparisons(session(seed, verdict("tie")), cast(ANNA, BEN))
+    assert (found.reference, found.checker, found.tags) == ("air", {"kind": "x"}, ("t",))
+
+
+def test_authors_of_a_round_that_judged_again_are_still_known() -> None:
+    known = Comparison(a=Answer(text="x", author=ANNA), b=Answer(text="y"))
+    again = SEED.model_copy(update={"comparison": known})
+    only_judges = Cast(seats={"judge": (Agent(name="j", family="j"),)})
+    (found,) = comparisons(session(again, verdict("tie")), only_judges)
+    assert found.comparison is not None
+    assert found.comparison.a.author == ANNA
+    assert found.comparison.b.author is None, "nobody knows a ben"
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "expected"),
+    [
+        (("win", "a"), ("win", "a"), "kept"),
+        (("win", "a"), ("win", "b"), "reversed"),
+        (("win", "a"), ("flip", None), "lost"),
+        (("win", "b"), ("abstain", None), "lost"),
+        (("tie", None), ("win", "a"), "won"),
+        (("flip", None), ("tie", None), "none"),
+    ],
+)
+def test_what_became_of_a_verdict(
+    then: tuple[Outcome, Side | None], now: tuple[Outcome, Side | None], expected: str
+) -> None:
+    source = Source(round="r", session=1, verdict=0, outcome=then[0], winner=then[1])
+    assert change(source, verdict(*now)) == expected
+
+
+def test_changes_add_up_and_play_through() -> None:
+    """Old verdicts for the sea, a new judge for scattering: every win turns around."""
+    old = [verdict("win", "a"), verdict("win", "b"), verdict("flip")]
+    seeds = list(comparisons(session(SEED, *old), cast(ANNA, BEN)))
+    judging = cast(judging=Judging(play="logprob"))
+    jury = Cast(seats={"judge": judging["judge"]}, judging=judging.judging)
+
+    def likes_scattering(call: Call) -> Reply:
+        return prefers(call, "scattering", "the sea")
+
+    played = [
+        rehearse(given.play(seed, jury, given.Options()), likes_scattering).recorded
+        for seed in seeds
+    ]
+    sessions = [
+        session(seed).model_copy(update={"recorded": recorded})
+        for seed, recorded in zip(seeds, played, strict=True)
+    ]
+    unfinished = sessions[0].model_copy(update={"recorded": Recorded()})
+    found = changes([*sessions, unfinished, session(SEED, verdict("tie"))])
+    assert (found.verdicts, found.reversed, found.kept, found.won) == (4, 1, 1, 1)
+    assert found.unjudged == 1
+    assert found.lost == found.none == 0
+    assert found.outcomes == {"flip": {"win": 1}, "win": {"win": 2}}

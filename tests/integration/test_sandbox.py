@@ -162,15 +162,20 @@ while True:
     assert "SIGKILL" in done.why
 
 
-def test_children_end_with_whoever_started_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_children_end_with_whoever_started_them(tmp_path: Path, late: bool) -> None:
+    """Before they are confined, and when the code has begun."""
+    code = "open('up', 'w')\nimport time\ntime.sleep(600)"
     program = (
         "from aaa.sandbox.running import run_tests\n"
-        "run_tests('import time\\ntime.sleep(600)', 'assert 1', cpu_s=60, memory_mib=256)"
+        f"run_tests({code!r}, 'assert 1', cpu_s=60, memory_mib=256)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(tmp_path)}
     )
     children = _until(lambda: len(found := processes(parent.pid)) == 2 and found)
+    if late:
+        _until(lambda: list(tmp_path.glob("*/up")))
     parent.kill()
     parent.wait()
     assert _until(lambda: not any(_runs(child) for child in children))

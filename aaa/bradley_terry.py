@@ -91,9 +91,9 @@ def fit(
         curvature[np.diag_indices_from(curvature)] += ridge
         step = np.linalg.solve(curvature, slope)
         moved = float(np.abs(_logits(pooled, step)).max())
-        share = 1.0
-        # a step that moves no logit by more than 1 always gains; a longer one is tried first
-        while share * moved > 1 and loss(x + share * step) > loss(x):
+        share, slant = 1.0, float(slope @ step)
+        # a step that moves no logit by more than 1 gains enough; a longer one must show that it does
+        while share * moved > 1 and loss(x + share * step) > loss(x) - 0.2 * share * slant:
             share = max(share / 2, 1 / moved)
         x = x + share * step
         if moved < PRECISE:

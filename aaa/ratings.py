@@ -145,7 +145,7 @@ def _standing(
     bottomless, topless = _open_ends(beats, group, anchor)
     shaky = doubtful | bottomless | topless
     reach = Z * np.sqrt(np.diag(relative @ spread @ relative.T) * crowd)
-    low, high = _quantiles(spans) if len(drawn) else (point, point)
+    low, high = percentile_interval(spans) if len(drawn) else (point, point)
     unsure = doubtful[:, None] | doubtful | ~(beats & beats.T)
     between = np.where(
         unsure,
@@ -194,7 +194,7 @@ def _open_ends(beats: Flags, group: Ints, anchor: int | None) -> tuple[Flags, Fl
     return bottomless, topless
 
 
-def _quantiles(drawn: Floats) -> tuple[Floats, Floats]:
+def percentile_interval(drawn: Floats) -> tuple[Floats, Floats]:
     """The ends of the percentile interval. Weibull's positions: the usual ones cover 93 % for 100 draws."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0, method="weibull")
@@ -263,7 +263,7 @@ def battles_to_separate(gap: float, variance: float = math.inf) -> int | None:
 
 
 def _effects(x: Floats, drawn: Floats) -> Iterator[StyleEffect]:
-    low, high = _quantiles(drawn) if len(drawn) else (x, x)
+    low, high = percentile_interval(drawn) if len(drawn) else (x, x)
     for n, feature in enumerate(FEATURES[: len(x)]):
         ends = (float(low[n]), float(high[n])) if len(drawn) else (None, None)
         yield StyleEffect(feature=feature, coefficient=float(x[n]), low=ends[0], high=ends[1])

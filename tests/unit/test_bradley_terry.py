@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
@@ -86,6 +86,17 @@ def table(
     return whole[:, 0], whole[:, 1], whole[:, 2], score, style
 
 
+CLEAR = [(0, 1, 0.0, 0, -0.4883741348790366), (0, 2, 1.0, 0, 0.5), (0, 3, 1.0, 0, 0.515625)]
+CLEAR += [
+    (0, 3, 1.0, 0, 0.515625),
+    (0, 3, 1.0, 0, 0.125),
+    (0, 4, 1.0, 0, 0.0),
+    (0, 4, 1.0, 0, 0.625),
+]
+"""A fit that does not end where 1 - p is taken as a difference."""
+
+
+@example(CLEAR, 1e-6)
 @given(rows, st.sampled_from([1e-6, 1e-3, 0.1, 10.0]))
 def test_there_is_always_a_maximum_and_sides_do_not_matter(
     found: list[tuple[int, int, float, int, float]], ridge: float
@@ -103,12 +114,14 @@ def test_there_is_always_a_maximum_and_sides_do_not_matter(
     assert np.abs(slope).max() < 1e-6
 
 
-def test_a_weak_ridge_on_a_clear_winner_ends() -> None:
-    """Where chances come within 1e-7 of 1, what is left of them must keep its precision."""
-    a, b, seed = np.zeros(9, int), np.array([1] * 7 + [2, 3]), np.zeros(9, int)
-    style = np.array([0, 0, 0, 0, 0, 1, -0.9375, 1, 1])[:, None]
-    found = fit(games(4, a, b, np.ones(9), seed, style), 1e-6).x
-    assert 10 < found[0] - found[1] < 20
+@pytest.mark.parametrize("strength", [3.0, 30.0, 3000.0])
+def test_a_start_far_off_leads_there(strength: float) -> None:
+    """Newton's method alone jumps back and forth for ever."""
+    a, b, score = np.zeros(2, int), np.ones(2, int), np.array([1.0, 0.0])
+    played = games(2, a, b, score, np.arange(2), np.zeros((2, 0)))
+    for ridge in (1e-6, 0.1):
+        found = fit(played, ridge, start=np.array([strength, -strength])).x
+        assert found == pytest.approx([0, 0], abs=1e-8)
 
 
 def test_resampling_draws_whole_seeds() -> None:

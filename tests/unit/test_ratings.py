@@ -8,7 +8,14 @@ import pytest
 from aaa.battles import Battle, Ledger
 from aaa.board import Board, Method, Rating
 from aaa.errors import InputError, NotFound
-from aaa.ratings import FEW_SEEDS, POINTS, battles_to_separate, rate, report
+from aaa.ratings import (
+    FEW_SEEDS,
+    POINTS,
+    battles_to_separate,
+    percentile_interval,
+    rate,
+    report,
+)
 from tests.tournaments import tournament
 
 
@@ -102,6 +109,12 @@ def test_intervals_hold_what_was_planted(copies: int) -> None:
     """
     error = math.sqrt(0.95 * 0.05 / 40)
     assert coverage(40, copies) > 0.95 - 3 * error
+
+
+def test_each_tail_of_an_interval_holds_its_share() -> None:
+    """Of 99 draws, spread evenly, 2.5 in a hundred places lie below: between the second and the third."""
+    low, high = percentile_interval(np.arange(1.0, 100.0)[:, None])
+    assert (low[0], high[0]) == (pytest.approx(2.5), pytest.approx(97.5))
 
 
 def test_style_control_sees_through_length() -> None:
@@ -247,6 +260,16 @@ def test_so_many_more_battles_do_separate() -> None:
     assert board(first, again).matchups[0].more in range(30)
     assert few is not None
     assert few > 0
+
+
+def test_a_win_or_two_between_camps_tell_little() -> None:
+    """Camps that one side of never lost: draws that miss their few meetings are no measure of them."""
+    camps = fought("anna", "ben", 1, 30) + fought("anna", "ben", 0, 30)
+    camps += fought("yves", "zoe", 1, 30) + fought("yves", "zoe", 0, 30)
+    found = board(camps, [Battle("anna", "yves", 1, f"annaben1{n}") for n in range(4)])
+    more = {(m.player, m.opponent): m.more for m in found.matchups}
+    assert more["ben", "zoe"] is not None
+    assert more["ben", "zoe"] > 0
 
 
 def test_tags_have_boards_of_their_own() -> None:

@@ -70,7 +70,9 @@ class Catalogue:
         protocol = plugins.protocol(scenario.protocol.id)
         plugins.options_of("protocol", protocol.id, protocol.options, scenario.protocol.options)
         judging = plugins.judging_play(scenario.judging.play)
-        plugins.options_of("judging play", judging.id, judging.options, scenario.judging.options)
+        judging_options = plugins.options_of(
+            "judging play", judging.id, judging.options, scenario.judging.options
+        )
         _check_seats(where, protocol, scenario)
         cards = {name: self.card(name) for names in scenario.seats.values() for name in names}
         seats = {
@@ -79,6 +81,9 @@ class Catalogue:
         }
         cast = Cast(seats=seats, judging=scenario.judging)
         _check_judges(where, protocol, cast)
+        lacking = judging.lacks and judging.lacks(judging_options, scenario.seats.get("judge", ()))
+        if lacking:
+            raise InputError(f"{where}: judging.options of {judging.id!r}: {lacking}")
         seeds = load_seeds(scenario.seeds, folder)
         _check_judges_of_authors(where, cast, seeds)
         script = Script(scenario=scenario, cards=cards, cast=cast, source=source_of(scenario))

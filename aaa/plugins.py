@@ -50,11 +50,13 @@ class Protocol(NamedTuple):
 
 
 class JudgingPlay(NamedTuple):
-    """A file in `aaa/judges/`: `Options`, `play`."""
+    """A file in `aaa/judges/`: `Options`, `play`, and `lacks` where its options name judges."""
 
     id: str
     options: type[Value]
     play: Callable[[Contest, tuple[Agent, ...], Any], Play[Verdict]]
+    lacks: Callable[[Any, tuple[str, ...]], str | None] | None = None
+    """(options, names of the judges seated) -> what does not fit, before a round; `None` is nothing."""
 
 
 class Checker(NamedTuple):
@@ -76,7 +78,9 @@ def protocol(id: str) -> Protocol:
 
 def judging_play(id: str) -> JudgingPlay:
     """The judging play of that id. Raises as `protocol`."""
-    return JudgingPlay(id, *_parts(_load("judges", id), "Options", "play"))
+    module = _load("judges", id)
+    options, play = _parts(module, "Options", "play")
+    return JudgingPlay(id, options, play, getattr(module, "lacks", None))
 
 
 def checker(id: str) -> Checker:

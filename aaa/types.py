@@ -220,7 +220,7 @@ class Judging(Value):
     orders: Literal["both"] = "both"
     """Every comparison is asked in both orders; there is no other way."""
     exclude_family: bool = True
-    """Refuse judges related to a contestant. `False` is written on every verdict."""
+    """Refuse judges related to a contestant. `False` is written on every pair that a relative judged."""
     screen: bool = True
     """Judge no answer that speaks to its judge. `False` is for seeds that are about such texts."""
     control: bool = False

@@ -62,6 +62,13 @@ class Holding(Written):
     holds: str
 
 
+def lacks(options: Options, judges: tuple[str, ...]) -> str | None:
+    """A meta-judge that is none of the judges."""
+    if options.judge in (None, *judges):
+        return None
+    return f"judge {options.judge!r} is not seated; there are: {', '.join(judges)}"
+
+
 def play(contest: Contest, judges: tuple[Agent, ...], options: Options) -> Play[Verdict]:
     """The inner play, then two calls to the meta-judge in one batch."""
     metas = [judge for judge in judges if options.judge in (None, judge.name)][-1:]

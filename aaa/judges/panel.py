@@ -44,14 +44,17 @@ class Options(Inner):
         return self
 
 
+def lacks(options: Options, judges: tuple[str, ...]) -> str | None:
+    """Judges whose weight is not known."""
+    missing = [j for j in judges if options.accuracy is not None and j not in options.accuracy]
+    return f"accuracy lacks {', '.join(map(repr, missing))}" if missing else None
+
+
 def play(contest: Contest, judges: tuple[Agent, ...], options: Options) -> Play[Verdict]:
     """Every judge's own contest, side by side, then the rule."""
-    unknown = [
-        j.name for j in judges if options.accuracy is not None and j.name not in options.accuracy
-    ]
-    if unknown:
-        reason = f"options.accuracy lacks {', '.join(map(repr, unknown))}"
-        return decided(contest, "panel", (), ("error", None), reason=reason)
+    missing = lacks(options, tuple(judge.name for judge in judges))
+    if missing is not None:
+        return decided(contest, "panel", (), ("error", None), reason=missing)
     inner = plugins.judging_play(options.play)
     chosen = inner.options(**options.options)
     verdicts = yield from together(inner.play(contest, (judge,), chosen) for judge in judges)

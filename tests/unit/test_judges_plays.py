@@ -365,7 +365,7 @@ def test_a_judge_without_an_accuracy_is_named_before_anybody_is_paid() -> None:
         "panel", opinions("a", "a", "a"), judges=THREE, rule="weighted", accuracy={"j0": 0.9}
     )
     assert (verdict.outcome, done.batches) == ("error", ())
-    assert "'j1', 'j2'" in verdict.reason
+    assert verdict.reason == "accuracy lacks 'j1', 'j2'"
 
 
 def test_a_panel_may_hold_another_play() -> None:

@@ -307,6 +307,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown seat": ({"seats.parent": ["pupil"]}, "has no seat 'parent'; its seats: student"),
     "unknown agent": ({"seats.teacher": ["x"]}, "no agent 'x'; there are: master, pupil"),
     "related judge": ({"seats.judge": ["pupil"]}, "nobody may judge 'pupil'"),
+    "unweighed judge": (
+        {"judging": {"play": "panel", "options": {"rule": "weighted", "accuracy": {}}}},
+        "judging.options of 'panel': accuracy lacks 'master'",
+    ),
+    "unseated meta-judge": (
+        {"judging": {"play": "meta", "options": {"judge": "x"}}},
+        "judging.options of 'meta': judge 'x' is not seated; there are: master",
+    ),
     "no seeds file": ({"seeds": {"file": "x.jsonl"}}, "x.jsonl: cannot be read"),
 }
 

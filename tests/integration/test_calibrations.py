@@ -6,11 +6,15 @@ from typing import Any
 import httpx
 import pytest
 
+from aaa.api.server import local_api
 from aaa.asking import LeaseLost, Wish
 from aaa.calibration import judging_key
 from aaa.catalogue import Catalogue
+from aaa.client import Client
+from aaa.commands.worth import worth
 from aaa.errors import Conflict
 from aaa.protocols import given
+from aaa.settings import Settings
 from aaa.store.calibrations import kept_calibrations
 from aaa.store.database import Database
 from aaa.store.journal import Journal
@@ -218,6 +222,27 @@ async def test_only_an_ended_round_over_labelled_pairs_is_measured(
     wrong = await api.post(f"/v1/rounds/{other}/calibration")
     assert (wrong.status_code, "no labelled pair" in wrong.text) == (409, True)
     assert (await api.post("/v1/rounds/nowhere/calibration")).status_code == 404
+
+
+async def test_a_run_says_what_its_judges_were_worth(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue, settings: Settings
+) -> None:
+    scenario, folder = catalogue.scenario("small")
+    script, _ = catalogue.prepare(scenario, folder)
+    async with local_api(settings, database, catalogue) as url, Client(url) as client:
+        (line,) = await worth(client, script)
+        assert "judge judge: never measured; " in line
+        assert "judges calibrate --judge judge --play pairwise" in line
+        await calibrated(api, database)
+        (line,) = await worth(client, script)
+        assert line.startswith("  judge judge: accuracy 1.00 (")
+        assert "position flips 0.00 (" in line
+        assert "8 labelled pairs of test.jsonl" in line
+        assert "changed since" not in line
+        changed = script.cards["judge"].model_copy(update={"persona": "You like short answers."})
+        cards = {**script.cards, "judge": changed}
+        (line,) = await worth(client, script.model_copy(update={"cards": cards}))
+        assert "has changed since" in line
 
 
 # Requiring

@@ -90,15 +90,23 @@ def test_a_labels_file_is_found_here_or_in_a_scenario_folder(
         labels_file("nowhere.jsonl", catalogue)
 
 
-def test_judges_are_measured_apart_and_without_checkers() -> None:
+def test_judges_are_measured_apart() -> None:
     options = {"judging.options.mode": "pointwise"}
     asked = wanted("labels/quickstart.jsonl", overrides=options, limit=5)
     plain, script, seeds = prepared(open_catalogue(Settings()), asked)
     assert len(seeds) == 5
     assert script.scenario.protocol.options["judges"] == "apart"
     assert script.scenario.judging.options == {"mode": "pointwise"}
-    assert all(seed.checker is None for seed in seeds)
     json.dumps(plain)
+
+
+def test_no_checker_decides_what_a_judge_is_measured_by(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+    row = {"prompt": "Q?", "answer_a": "6", "answer_b": "7", "label": "a"}
+    checker = {"kind": "number", "value": 6, "tolerance": 0}
+    path.write_text(json.dumps(row | {"checker": checker}) + "\n")
+    (seed,) = prepared(open_catalogue(Settings()), wanted(str(path)))[2]
+    assert seed.checker is None
 
 
 @pytest.mark.parametrize(

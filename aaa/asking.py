@@ -192,6 +192,7 @@ class Asker:
             return begun
         hit("begin.after")
         try:
+            await self.gate.unheld(wish.round)
             turn = await self.gate.carry(wish.round, _attempt(self.model, request, wish))
         except ModelError as error:
             self.gate.leave(ticket, call, error, None)

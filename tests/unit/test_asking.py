@@ -101,6 +101,24 @@ async def test_a_recorded_turn_is_not_asked_again() -> None:
     assert model.requests == []
 
 
+async def test_a_retry_after_that_comes_while_the_intent_is_written_is_obeyed() -> None:
+    gate = Gate(Pace(CARD.limits))
+    asked_at: list[float] = []
+
+    class Slow(Book):
+        async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
+            gate.pace.hold_until = gate.clock() + 0.05  # another call of this model met a 429
+            return await super().begin(wish, worst, within_s)
+
+    class Clocked(Script):
+        async def complete(self, request: Request) -> Reply:
+            asked_at.append(gate.clock())
+            return await super().complete(request)
+
+    await Asker(CARD, Clocked("because"), Slow(), None, gate)(WISH)
+    assert asked_at[0] >= gate.pace.hold_until
+
+
 async def test_a_stopped_round_asks_nothing() -> None:
     model = Script()
     with pytest.raises(RoundStopped):

@@ -1,0 +1,29 @@
+"""All promises, in the order of `docs/reliability.md`."""
+
+from tests.chaos import (
+    backups,
+    budgets,
+    events,
+    failpoints,
+    freezes,
+    hidden,
+    kills,
+    limits,
+    outages,
+    schema,
+    stalled,
+)
+
+PROMISES = (
+    failpoints.PROMISE,
+    kills.PROMISE,
+    outages.PROMISE,
+    freezes.PROMISE,
+    hidden.PROMISE,
+    limits.PROMISE,
+    budgets.PROMISE,
+    events.PROMISE,
+    stalled.PROMISE,
+    schema.PROMISE,
+    backups.PROMISE,
+)

@@ -13,18 +13,8 @@ from aaa.catalogue import Catalogue
 from aaa.errors import InputError, NotFound
 from aaa.preflight import check_prices
 from aaa.store.database import Database
-from aaa.store.rounds import (
-    Retune,
-    Round,
-    cancel_round,
-    create_round,
-    get_round,
-    get_script,
-    list_rounds,
-    pause_round,
-    resume_round,
-    retune_round,
-)
+from aaa.store.rounds import Round, create_round, get_round, get_script, list_rounds
+from aaa.store.steering import Retune, cancel_round, pause_round, resume_round, retune_round
 from aaa.types import fingerprint
 
 RoundStatus = Literal["queued", "running", "paused", "completed", "failed", "cancelled"]

@@ -32,7 +32,8 @@ from aaa.store.leases import (
     take_over,
 )
 from aaa.store.reading import recorded
-from aaa.store.rounds import get_script, pause_for, wanted_of
+from aaa.store.rounds import get_script
+from aaa.store.steering import pause_for, wanted_of
 from aaa.types import Call, Note, Turn, fingerprint
 
 log = logging.getLogger(__name__)

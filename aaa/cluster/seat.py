@@ -17,9 +17,10 @@ from aaa.scenario import AgentCard
 from aaa.settings import Settings
 from aaa.store.database import Database, patiently
 from aaa.store.gates import held_s, tell
-from aaa.store.journal import Journal, bring_home
-from aaa.store.rounds import wanted_of
+from aaa.store.journal import Journal
+from aaa.store.recovery import bring_home
 from aaa.store.spool import Spool
+from aaa.store.steering import wanted_of
 from aaa.types import Failure, Turn, Value
 
 log = logging.getLogger(__name__)

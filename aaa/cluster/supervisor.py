@@ -19,8 +19,9 @@ from aaa.errors import AAAError, StoreError
 from aaa.failpoints import hit
 from aaa.settings import Settings
 from aaa.store.database import Database
-from aaa.store.journal import Journal, bring_home, sweep
+from aaa.store.journal import Journal
 from aaa.store.leases import Still, heartbeat, leading, settle_empty
+from aaa.store.recovery import bring_home, sweep
 from aaa.store.rounds import live_scripts
 from aaa.store.spool import Spool
 

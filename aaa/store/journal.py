@@ -7,7 +7,6 @@ for nothing while it holds them, so none can deadlock.
 """
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Mapping
 from datetime import timedelta
@@ -24,14 +23,12 @@ from aaa.store.budget import NOTHING, Change, caps, minus, plus, reserve, settle
 from aaa.store.database import Database, patiently
 from aaa.store.events import append
 from aaa.store.gates import hold
-from aaa.store.rounds import pause_for
 from aaa.store.spool import Kept, Spool
-from aaa.store.tables import attempts, sessions
+from aaa.store.steering import pause_for
+from aaa.store.tables import attempts
 from aaa.store.turns import NO_ATTEMPT, find_turn, insert_turn
 from aaa.store.verdicts import owned, record_verdict
 from aaa.types import Seed, Turn, Verdict
-
-log = logging.getLogger(__name__)
 
 EXCERPT = 600
 """Characters of a turn's text that travel in its event."""
@@ -383,72 +380,3 @@ def _turn_event(wish: Wish, turn: Turn) -> dict[str, Any]:
         "latency_s": turn.latency_s,
         "failure": None if turn.failure is None else turn.failure.kind,
     }
-
-
-async def sweep(database: Database, most: int = 500) -> int:
-    """Close attempts that nobody waits for any more, so that what they reserved is not reserved for ever.
-
-    How many there were. Their process is dead, or frozen; should an answer come after all, it counts then.
-    """
-    expired = (
-        select(attempts.c.session_id, attempts.c.index, attempts.c.attempt)
-        .where(attempts.c.status == "asking", attempts.c.expires_at < func.now())
-        .limit(most)
-        .with_for_update(skip_locked=True)
-        .subquery()
-    )
-    async with database.begin() as connection:
-        found = await connection.execute(
-            update(attempts)
-            .where(
-                attempts.c.session_id == expired.c.session_id,
-                attempts.c.index == expired.c.index,
-                attempts.c.attempt == expired.c.attempt,
-                sessions.c.id == attempts.c.session_id,
-            )
-            .values(ABANDONED)
-            .returning(
-                sessions.c.round_id,
-                attempts.c.seat,
-                attempts.c.reserved_usd,
-                attempts.c.reserved_tokens,
-            )
-        )
-        totals: dict[tuple[str, str], Amount] = {}
-        rows = found.all()
-        for row in rows:
-            amount = Amount(usd=float(row.reserved_usd), tokens=row.reserved_tokens)
-            key = (row.round_id, row.seat)
-            totals[key] = plus(totals.get(key, NOTHING), amount)
-        hit("sweep.inside")
-        for (round_id, seat), amount in sorted(totals.items(), key=lambda item: item[0]):
-            change = Change(spent=amount, reserved=minus(amount))
-            await settle(connection, round_id, seat, change, [], {})
-        return len(rows)
-
-
-async def bring_home(journal: Journal) -> int:
-    """Record the answers that the spool holds; how many. What belongs to another database stays.
-
-    Raises `StoreError` while the database is away.
-    """
-    if journal.spool is None:
-        return 0
-    count = 0
-    for name, kept in await asyncio.to_thread(lambda s: list(s.kept()), journal.spool):
-        if not await _is_ours(journal.database, kept.wish):
-            log.error("spool: %s is of a round that this database does not know; it stays", name)
-            continue
-        await journal.write(kept.wish, kept.attempt, kept.turn)
-        hit("spool.replayed")
-        await asyncio.to_thread(journal.spool.drop, name)
-        count += 1
-    return count
-
-
-async def _is_ours(database: Database, wish: Wish) -> bool:
-    async with database.begin() as connection:
-        found = await connection.scalar(
-            select(sessions.c.round_id).where(sessions.c.id == wish.session)
-        )
-    return bool(found == wish.round)

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from aaa.failpoints import hit
 from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.rounds import set_status
+from aaa.store.steering import set_status
 from aaa.store.tables import rounds, sessions, workers
 from aaa.types import Seed, Value
 

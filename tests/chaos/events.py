@@ -16,7 +16,7 @@ import httpx
 from httpx_sse import EventSource
 
 from aaa.store.events import append
-from aaa.store.rounds import cancel_round
+from aaa.store.steering import cancel_round
 from tests.chaos.promise import Promise, main
 from tests.chaos.stage import control_plane, new_round, opened
 from tests.postgres import embedded_server

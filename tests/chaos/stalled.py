@@ -21,7 +21,7 @@ from aaa.api.problems import STALLED_S
 from aaa.api.sse import TAIL
 from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.rounds import cancel_round
+from aaa.store.steering import cancel_round
 from tests.chaos.events import Heard, read_events
 from tests.chaos.promise import Promise, main
 from tests.chaos.stage import ControlPlane, control_plane, new_round, opened

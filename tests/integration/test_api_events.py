@@ -21,7 +21,8 @@ from aaa.errors import ModelError, SetupError
 from aaa.settings import Settings
 from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.rounds import cancel_round, create_round, pause_round, resume_round
+from aaa.store.rounds import create_round
+from aaa.store.steering import cancel_round, pause_round, resume_round
 from aaa.types import Call
 from tests.playing import play_round, say
 

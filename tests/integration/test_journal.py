@@ -16,10 +16,12 @@ from aaa.errors import ModelError, StoreError
 from aaa.gate import RoundStopped
 from aaa.store.database import Database
 from aaa.store.gates import held_s
-from aaa.store.journal import Journal, bring_home, pause_at_budget, sweep
+from aaa.store.journal import Journal, pause_at_budget
 from aaa.store.leases import Claim, claim_sessions
-from aaa.store.rounds import Retune, Round, create_round, get_round, pause_round, retune_round
+from aaa.store.recovery import bring_home, sweep
+from aaa.store.rounds import Round, create_round, get_round
 from aaa.store.spool import Kept, Spool
+from aaa.store.steering import Retune, pause_round, retune_round
 from aaa.store.tables import attempts, rounds, seat_usage, sessions, turns
 from aaa.types import Call, Message, Reply, Turn
 

@@ -37,18 +37,27 @@ def _until_left(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     loop.call_soon_threadsafe(stop.set)
 
 
-def main() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+async def _to_the_end() -> None:
+    """Leave at once when done: a thread that asks Ray's dead head would be waited for, for a minute."""
+    code = 0
     try:
-        asyncio.run(_main())
+        await _main()
     except SetupError as error:
         print(error, flush=True)
-        os._exit(REFUSED)
+        code = REFUSED
     except ClusterLost as error:
         logging.getLogger(__name__).warning("%s", error)
-        os._exit(LOST)  # Ray's threads may wait for its head for a minute
-    sys.stdout.flush()
-    os._exit(0)
+        code = LOST
+    except Exception:
+        logging.getLogger(__name__).exception("the supervisor failed")
+        code = 1
+    logging.shutdown()
+    os._exit(code)
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    asyncio.run(_to_the_end())
 
 
 if __name__ == "__main__":

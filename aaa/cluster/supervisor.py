@@ -32,6 +32,7 @@ WATCH_S, LOST_S = 2.0, 15.0
 """How often the cluster is looked at; one that does not answer for so long is lost."""
 DRAIN_S = 9.0
 """How long calls in flight may take to come home when the supervisor is told to stop."""
+STOP_RAY_S = 5.0
 
 
 class ClusterLost(AAAError):
@@ -60,7 +61,8 @@ async def _lead(settings: Settings, database: Database, stop: asyncio.Event, sti
         await looping
     finally:
         await actors.drain(DRAIN_S)
-        await asyncio.to_thread(stop_ray, ray, settings)
+        with contextlib.suppress(TimeoutError):  # a dead head is not waited for
+            await asyncio.wait_for(asyncio.to_thread(stop_ray, ray, settings), STOP_RAY_S)
 
 
 async def _watch(ray: Any) -> None:

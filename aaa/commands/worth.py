@@ -1,6 +1,6 @@
 """What the judges of a round were worth when they were measured: a line each, honest as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aaa.calibration import calibrating, judging_key, shown
@@ -26,10 +26,24 @@ async def worth(client: Client, script: Script) -> list[str]:
         ]
         if same or akin:
             lines.append(f"  judge {judge}: {_told((same or akin)[0], same=bool(same))}")
+            lines += _beside((same or akin)[0], known)
         else:
             command = calibrating(judge, judging).replace("aaa", command_name(), 1)
             lines.append(f"  judge {judge}: never measured; {command}")
     return lines
+
+
+def _beside(row: Mapping[str, Any], known: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How a judge that sees one answer at a time does when it sees both, where that was measured too."""
+    if row["calibration"]["figures"]["flip_rate"] is not None:
+        return []
+    others = [JudgeFigures.model_validate(other["calibration"]["figures"]) for other in known]
+    both = [figures for figures in others if figures.flip_rate is not None]
+    return [
+        f"    shown both answers at once, its preference flips with their order on "
+        f"{shown(figures.flip_rate)} of pairs"
+        for figures in both[:1]
+    ]
 
 
 def _told(row: Mapping[str, Any], *, same: bool) -> str:

@@ -44,7 +44,7 @@ def test_a_planted_position_bias_is_measured_over_http(home: Home) -> None:
         assert json.loads(dry)["calls"] == 2 * PAIRS
         assert requests(home) == []
         home.scenario("strict", seeds=1, judging={"require": {"flip_rate": 0.1}})
-        refused = home.run("run", "strict", "--no-tui")
+        refused = home.run("rounds", "start", "strict")
         assert refused.returncode == 4
         assert "aaa judges calibrate --judge referee --play pairwise" in refused.stderr
         said = home.aaa(
@@ -61,7 +61,7 @@ def test_a_planted_position_bias_is_measured_over_http(home: Home) -> None:
         listed = json.loads(home.aaa("judges", "ls", "--json"))["items"]
         assert [row["judge"] for row in listed if row["at"]] == ["referee"]
         assert "referee" in home.aaa("judges", "ls")
-        refused = home.run("run", "strict", "--no-tui")
+        refused = home.run("rounds", "start", "strict")
         assert re.search(r"flip rate 0\.\d+ .* is above 0\.1", refused.stderr)
 
 

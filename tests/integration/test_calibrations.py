@@ -21,7 +21,7 @@ from aaa.store.journal import Journal
 from aaa.store.leases import Claim, claim_sessions, release
 from aaa.store.reading import get_session, recorded, transcripts
 from aaa.store.rounds import create_round, get_round
-from aaa.types import Agent, Call, Cast, Judging, Required
+from aaa.types import Agent, Call, Cast, Judging, Reply, Required
 from tests.playing import play_round, say, verdict_for
 
 CAST = Cast(seats={"judge": (Agent(name="judge", family="d"),)})
@@ -243,6 +243,28 @@ async def test_a_run_says_what_its_judges_were_worth(
         cards = {**script.cards, "judge": changed}
         (line,) = await worth(client, script.model_copy(update={"cards": cards}))
         assert "has changed since" in line
+
+
+def one_at_a_time(call: Call) -> Reply:
+    """A judge that finds the better answer good, asked about each alone."""
+    good = RIGHT in call.messages[-1].content
+    return Reply(text="", choice_logprobs={"Yes": -0.1 if good else -3.0, "No": -1.0})
+
+
+async def test_of_a_judge_without_an_order_the_flips_with_one_are_told(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue, settings: Settings
+) -> None:
+    judging: dict[str, Any] = {"play": "logprob", "options": {"mode": "pointwise"}}
+    scenario, folder = catalogue.scenario("small", {"judging": judging})
+    script, _ = catalogue.prepare(scenario, folder)
+    await calibrated(api, database, one_at_a_time, **judging)
+    async with local_api(settings, database, catalogue) as url, Client(url) as client:
+        (line,) = await worth(client, script)
+        assert "accuracy 1.00" in line
+        assert "position flips none" in line
+        await calibrated(api, database, first_shown)
+        _, beside = await worth(client, script)
+        assert "flips with their order on 1.00 (" in beside
 
 
 # Requiring

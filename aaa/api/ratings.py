@@ -53,7 +53,8 @@ def routes(database: Database) -> APIRouter:
             )
         except ValidationError as error:
             first = error.errors()[0]
-            raise InputError(f"{first['loc'][0]}: {first['msg']}") from error
+            said = first["msg"].removeprefix("Value error, ")
+            raise InputError(f"{first['loc'][0]}: {said}, got {first['input']!r}") from error
         async with alone:
             ledger = await read_battles(database, round, edges=edge, style=style_control)
             return await asyncio.to_thread(report, ledger, method, None if by_tag else tag, round)

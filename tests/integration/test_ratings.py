@@ -160,7 +160,7 @@ async def test_nothing_to_rate_is_no_error(api: httpx.AsyncClient) -> None:
         ({"round": "none"}, 404, "no round 'none'"),
         ({"tag": "none"}, 404, "no battle has the tag 'none'; there are: test"),
         ({"anchor": "none"}, 404, "no player 'none'"),
-        ({"replicates": 3}, 422, "replicates: Value error, give 0, or 40 or more"),
+        ({"replicates": 3}, 422, "replicates: give 0, or 40 or more, got 3"),
         ({"replicates": 5000}, 422, "replicates"),
         ({"anchor_value": "nan"}, 422, "anchor_value"),
         ({"tag": "\x00"}, 422, "well formed"),

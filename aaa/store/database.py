@@ -209,7 +209,11 @@ async def schema_version(database: Database) -> tuple[str | None, str]:
 
 
 async def upgrade(database: Database) -> None:
-    """Bring the schema to this code's version. Several may try at once: one does it, the rest wait."""
+    """Bring the schema to this code's version. Several may try at once: one does it, the rest wait.
+
+    Raises `SetupError` where it is newer.
+    """
+    await _check_known(database, *await schema_version(database))
     await _migrate(database, lambda config: command.upgrade(config, "head"))
 
 
@@ -226,19 +230,21 @@ async def _migrate(database: Database, do: Callable[[Config], Any]) -> None:
 async def check_schema(database: Database) -> None:
     """Raises `SetupError` where the schema is not this code's."""
     found, wanted = await schema_version(database)
-    if found == wanted:
-        return
-    known = {
-        s.revision for s in ScriptDirectory.from_config(_config(database.url)).walk_revisions()
-    }
-    if found is None or found in known:
+    await _check_known(database, found, wanted)
+    if found != wanted:
         raise SetupError(
             f"the database's schema is {found or 'not there yet'}, this code needs {wanted}: "
             "run `aaa db upgrade`"
         )
-    raise SetupError(
-        f"the database's schema is {found}, newer than this code ({wanted}): install a newer AAA"
-    )
+
+
+async def _check_known(database: Database, found: str | None, wanted: str) -> None:
+    """Raises `SetupError` where the schema is one that this code has never heard of."""
+    scripts = ScriptDirectory.from_config(_config(database.url))
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        raise SetupError(
+            f"the database's schema is {found}, newer than this code ({wanted}): install a newer AAA"
+        )
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from aaa.api.paging import Name, RoundId
 from aaa.api.problems import errors
 from aaa.errors import InputError, NotFound
 from aaa.exporters import FORMATS, exporter, lines
+from aaa.failpoints import hit
 from aaa.store.database import Database
 from aaa.store.reading import transcripts
 from aaa.store.rounds import get_round
@@ -58,3 +59,4 @@ async def _lines(database: Database, round_id: str, format: str) -> AsyncIterato
         found = b"".join(lines(transcript, format))
         if found:
             yield found
+            hit("export.row")

@@ -225,7 +225,7 @@ def _looking(url: str) -> Iterator[dict[str, int]]:
 
     def look() -> None:
         with connect(url) as connection:
-            while not over.is_set():
+            while not over.wait(0.002):
                 row = connection.execute(PASSED).fetchone()
                 assert row is not None
                 seen["looks"] += row["looks"]

@@ -20,6 +20,7 @@ from tests.postgres import Server
 
 AWAY = ("spool.after", "spool.replayed")
 """Points that are only passed when the database went away."""
+FAULTS = "latency=fixed:{}ms; 500=first:1,model=tutor"
 AT_START, AT_PAUSE, AT_EXPORT = ("create.inside",), ("steer.inside",), ("export.row",)
 
 
@@ -62,14 +63,18 @@ def die_at_each(sessions: int = 20, together: int = 1) -> Outcome:
     """A round of so many sessions for each group of `together` points, armed at once."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
-        faults = "latency=fixed:60ms; 500=first:1,model=tutor"
         with stage(
-            faults, sessions=sessions, concurrency=8, AAA_FAILPOINTS=folder, AAA_LEASE_S="4"
+            FAULTS.format(60),
+            sessions=sessions,
+            concurrency=8,
+            AAA_FAILPOINTS=folder,
+            AAA_LEASE_S="4",
         ) as on:
             calm = on.start("chaos")
             on.finish(calm, 120 + sessions * 3)
             export = on.export(calm)
-            groups = [NAMES[n : n + together] for n in range(0, len(NAMES), together)]
+            others = [name for name in NAMES if name not in AWAY]
+            groups = [AWAY, *(others[n : n + together] for n in range(0, len(others), together))]
             acts = [_act(on, Path(folder), group, sessions, export) for group in groups]
     fired = [name for act in acts for name in act.fired]
     return Outcome(
@@ -97,9 +102,8 @@ def _act(on: Stage, folder: Path, points: Sequence[str], sessions: int, calm: by
         _arm(folder, AT_PAUSE)
         on.api("POST", f"/v1/rounds/{round_id}/pause")
         on.api("POST", f"/v1/rounds/{round_id}/resume")
-    if set(points) & set(AWAY):
-        until(lambda: on.round(round_id)["turns"] > 0, "the first turn")
-        Server(on.database_url).away(6)
+    if points == AWAY:
+        _take_the_database_away(on)
     on.finish(round_id, 180 + sessions * 3)
     if set(points) & set(AT_EXPORT):
         _arm(folder, AT_EXPORT)
@@ -116,6 +120,14 @@ def _act(on: Stage, folder: Path, points: Sequence[str], sessions: int, calm: by
         allowed=books.abandoned + failed,
         unsettled=books.unsettled,
     )
+
+
+def _take_the_database_away(on: Stage) -> None:
+    """For longer than calls take that are in flight then: their answers go to disk."""
+    on.client.post(f"{on.provider_url}/_faults", content=FAULTS.format(1500))
+    until(lambda: on.client.get(f"{on.provider_url}/_stats").json()["in_flight"] > 1, "slow calls")
+    Server(on.database_url).away(6)
+    on.client.post(f"{on.provider_url}/_faults", content=FAULTS.format(60))
 
 
 def _arm(folder: Path, points: Sequence[str]) -> None:
@@ -137,7 +149,7 @@ PROMISE = Promise(
     "D1",
     "a kill at any named point loses no committed turn and duplicates none",
     die_at_each,
-    {"sessions": 10, "together": 8},
+    {"sessions": 6, "together": 12},
 )
 
 if __name__ == "__main__":

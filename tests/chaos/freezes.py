@@ -128,7 +128,7 @@ PROMISE = Promise(
     "D5",
     "a frozen owner does no harm: one outcome, late answers kept and priced",
     freeze,
-    {"sessions": 12, "freezes": 1},
+    {"sessions": 6, "freezes": 1},
 )
 
 if __name__ == "__main__":

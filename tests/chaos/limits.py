@@ -17,13 +17,13 @@ from aaa.cluster.seat import Seat
 from aaa.provider.ledger import Record
 from aaa.provider.server import Provider, serve
 from aaa.store.database import Database
-from tests.chaos.promise import Promise, main
+from tests.chaos.promise import Promise, main, tell
 from tests.chaos.rows import connect
 from tests.chaos.seats import Classroom, card, classroom, seated
 from tests.chaos.stage import opened
 from tests.postgres import embedded_server
 
-RPM, TPM, SLOTS, LATENCY_S = 600, 24_000, 8, 0.5
+RPM, TPM, SLOTS, LATENCY_S = 240, 12_000, 4, 1.0
 ASKED_S = 3.0
 """Retry-After of the models that ask for it."""
 UNDER_WAY_S = 0.5
@@ -31,18 +31,18 @@ UNDER_WAY_S = 0.5
 FAULTS = (
     f"rpm={RPM},model=known",
     f"concurrency={SLOTS},model=found; latency={LATENCY_S * 1000:.0f}ms,model=found",
-    f"429=0.03,retry_after={ASKED_S:g}s,model=seconds",
-    f"429=0.03,retry_after=date:{ASKED_S:g}s,model=date",
+    f"429=0.05,retry_after={ASKED_S:g}s,model=seconds",
+    f"429=0.05,retry_after=date:{ASKED_S:g}s,model=date",
     "429=1,between=0s..{storm}s,retry_after=1s,model=storm",
-    "latency=50ms",
+    "latency=500ms",
 )
 LIMITS: dict[str, dict[str, Any]] = {
     "known": {"rpm": RPM, "concurrency": 64},
     "found": {"concurrency": 64},
     "tokens": {"tpm": TPM, "concurrency": 64},
-    "seconds": {"concurrency": 8},
-    "date": {"concurrency": 8},
-    "storm": {"concurrency": 16},
+    "seconds": {"concurrency": 4},
+    "date": {"concurrency": 4},
+    "storm": {"concurrency": 4},
 }
 """Agent, and model of the stub -> limits on its card."""
 
@@ -69,34 +69,44 @@ class Outcome(NamedTuple):
     """Calls that ended in anything but an answer."""
     wanted: float
     """Share of a limit that is to be used."""
+    tolerated: float
+    """Share of refusals that is not too much."""
 
     @property
     def holds(self) -> bool:
         used = (self.known_used, self.found_used, self.tokens_used)
         return (
             all(self.wanted <= share <= 1.03 for share in used)
-            and self.refused <= 0.01
+            and self.refused <= self.tolerated
             and self.asked > 0 < self.storm_refused
             and self.early == self.failed == 0
             and self.after_storm_s <= 3.0
         )
 
 
-def obey(for_s: float = 120.0, callers: int = 64, wanted: float = 0.95) -> Outcome:
+def obey(
+    for_s: float = 120.0, callers: int = 32, wanted: float = 0.95, tolerated: float = 0.01
+) -> Outcome:
     """Each model is asked by so many `callers` at once, for so long.
 
-    `wanted`: share of a limit that is to be used. A machine that does much else besides reaches less.
+    `wanted`: share of a limit that is to be used; a machine that does much else besides reaches less.
+    `tolerated`: share of refusals; a short time is all learning.
     """
     with embedded_server() as url:
-        return asyncio.run(_obey(url, for_s, callers, wanted))
+        return asyncio.run(_obey(url, for_s, callers, wanted, tolerated))
 
 
-async def _obey(url: str, for_s: float, callers: int, wanted: float) -> Outcome:
+async def _obey(url: str, for_s: float, callers: int, wanted: float, tolerated: float) -> Outcome:
     storm_s = round(for_s / 3)
     faults = "; ".join(FAULTS).format(storm=storm_s)
     async with opened(url, pool=48) as database, serve(faults=faults) as provider:
+        born = time.monotonic()
+        rooms = [await _room(database, name, provider) for name in LIMITS]
         began = time.monotonic()
-        scenes = [_scene(database, name, provider, for_s, callers) for name in LIMITS]
+        scenes = [
+            _scene(database, name, room, for_s, callers)
+            for name, room in zip(LIMITS, rooms, strict=True)
+        ]
         failed = sum(await asyncio.gather(*scenes))
         log = provider.log()
     half = began + for_s / 2
@@ -113,22 +123,25 @@ async def _obey(url: str, for_s: float, callers: int, wanted: float) -> Outcome:
         early=_early(every("seconds")) + _early(every("date")),
         storm_refused=sum(r.status == 429 for r in every("storm")),
         after_storm_s=round(
-            min((r.t for r in _answered(every("storm"))), default=1e9) - began - storm_s, 2
+            min((r.t for r in _answered(every("storm"))), default=1e9) - born - storm_s, 2
         ),
         failed=failed,
         wanted=wanted,
+        tolerated=tolerated,
     )
 
 
-async def _scene(
-    database: Database, name: str, provider: Provider, for_s: float, callers: int
-) -> int:
-    """Ask one model for so long, as fast as it lets us; calls that did not end with an answer."""
+async def _room(database: Database, name: str, provider: Provider) -> Classroom:
+    """A round of its own for each model: its rows are as busy as this model alone makes them."""
     cards = [
         card(who, f"openai/{who}", provider.base_url, limits=LIMITS.get(who, {}))
         for who in ("tutor", "referee", name)
     ]
-    room = await classroom(database, cards, 1)
+    return await classroom(database, cards, 1)
+
+
+async def _scene(database: Database, name: str, room: Classroom, for_s: float, callers: int) -> int:
+    """Ask one model for so long, as fast as it lets us; calls that did not end with an answer."""
     async with seated(room, database) as seats:
         numbers = itertools.count()
         asking = [
@@ -146,7 +159,9 @@ async def _ask(seat: Seat, room: Classroom, name: str, numbers: Iterable[int]) -
         granted = await seat.ask(room.wish(name, 0, number))
         if granted.stopped == "stopping":
             break
-        failed += granted.turn is None
+        if granted.turn is None:
+            tell(f"L2: {name}: {granted}")
+            failed += 1
     return failed
 
 
@@ -183,7 +198,7 @@ PROMISE = Promise(
     "L2",
     "limits are obeyed and used: nothing before Retry-After, 95 % of what is allowed, no stall",
     obey,
-    {"for_s": 18.0, "callers": 32, "wanted": 0.25},
+    {"for_s": 18.0, "callers": 16, "wanted": 0.25, "tolerated": 0.2},
 )
 
 if __name__ == "__main__":

@@ -90,30 +90,32 @@ def _freeze(on: Stage, round_id: str, freezes: int, chance: random.Random) -> in
         if on.round(round_id)["status"] != "running":
             break
         runners = on.processes().get("runner", [])
-        if len(runners) == 2:
-            victim = chance.choice(runners)
-            taken += _frozen(on, round_id, victim)
+        driving = [runner for runner in runners if _driven(on, round_id, runner)]
+        if len(runners) == 2 and driving:
+            taken += _frozen(on, round_id, chance.choice(driving))
         time.sleep(chance.uniform(0.5, 2))
     return taken
 
 
-def _frozen(on: Stage, round_id: str, victim: psutil.Process) -> int:
-    """Freeze it until nothing of it is left to it, but not for ever; how many sessions it lost."""
+def _driven(on: Stage, round_id: str, runner: psutil.Process) -> int:
+    """Sessions that this runner owns."""
     owned = "SELECT count(*) AS n FROM sessions WHERE round_id = %s AND status = 'running' AND "
     owned += "runner LIKE %s"
-    whose = (round_id, f"%:{victim.pid}")
     with connect(on.database_url) as connection:
+        row = connection.execute(owned, (round_id, f"%:{runner.pid}")).fetchone()
+    return int((row or {})["n"])
 
-        def count() -> int:
-            row = connection.execute(owned, whose).fetchone()
-            return int((row or {})["n"])
 
-        victim.suspend()
-        had = count()
-        with suppress(AssertionError):
-            until(lambda: count() == 0, "the sessions to be taken over", LEASE_S * 4)
-        left = count()
-        victim.resume()
+def _frozen(on: Stage, round_id: str, victim: psutil.Process) -> int:
+    """Freeze it until nothing of it is left to it, but not for ever; how many sessions it lost."""
+    victim.suspend()
+    had = _driven(on, round_id, victim)
+    with suppress(AssertionError):
+        until(
+            lambda: not _driven(on, round_id, victim), "the sessions to be taken over", LEASE_S * 4
+        )
+    left = _driven(on, round_id, victim)
+    victim.resume()
     tell(f"D5: froze {victim.pid}, which drove {had} sessions and lost {had - left}")
     return had - left
 

@@ -169,7 +169,9 @@ attempts = Table(
     _count("reserved_tokens"),
     Column("cost_usd", Numeric(20, 10)),  # what counts as spent: the worst, where nobody can know
     Column("tokens", BigInteger),
-    Column("reply", JSONB(none_as_null=True)),  # an answer that came after another had become the turn
+    Column(
+        "reply", JSONB(none_as_null=True)
+    ),  # an answer that came after another had become the turn
     _now("started_at"),
     Column(
         "expires_at", DateTime(timezone=True), nullable=False

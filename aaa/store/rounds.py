@@ -13,7 +13,6 @@ from aaa.catalogue import Script
 from aaa.errors import Conflict, NotFound
 from aaa.failpoints import hit
 from aaa.scenario import Budget
-from aaa.store.calibrations import check_judges
 from aaa.store.database import Database
 from aaa.store.events import append
 from aaa.store.tables import OUTCOMES, SESSION_STATUS, rounds, seat_usage, sessions
@@ -136,7 +135,11 @@ async def create_round(
         ).scalar_one_or_none()
         if made is None:
             return await _made_before(connection, str(idempotency_key), request_hash)
-        await check_judges(connection, script)
+        if script.scenario.judging.require is not None:
+            # here, since it brings NumPy, which no runner and no seat needs
+            from aaa.store.calibrations import check_judges
+
+            await check_judges(connection, script)
         await connection.execute(insert(seat_usage), _usage_rows(made, script))
         for first in range(0, len(seeds), SEEDS_AT_ONCE):
             rows = [

@@ -149,7 +149,7 @@ PROMISE = Promise(
     "D1",
     "a kill at any named point loses no committed turn and duplicates none",
     die_at_each,
-    {"sessions": 6, "together": 12},
+    {"sessions": 6, "together": 24},
 )
 
 if __name__ == "__main__":

@@ -75,6 +75,8 @@ def _take(
     edges: tuple[str, ...],
 ) -> None:
     for row in rows:
+        if not {(row.round_id, row.a), (row.round_id, row.b)} <= named.keys():
+            continue  # answers given to a judge, by nobody of the round's cast: no battle of players
         judged = Judged(
             edge=row.edge,
             outcome=row.outcome,

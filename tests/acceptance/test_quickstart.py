@@ -22,7 +22,9 @@ def test_real_models_teach_each_other(home: Home) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(home.aaa("rounds", "ls", "--json"))["items"][0]
     assert (found["status"], found["sessions"]["completed"]) == ("completed", 3)
-    assert found["turns"] == 15
+    # two ballots each, but where no judge is needed: identical answers, or one that says nothing
+    unjudged = found["verdicts"]["tie"] + found["verdicts"]["abstain"]
+    assert found["turns"] in range(15 - 2 * unjudged, 16, 2)
     assert sum(found["verdicts"].values()) == 3
     assert found["pairs"] >= 1
     assert found["completion_tokens"] > 30

@@ -13,7 +13,7 @@ from aaa import plugins
 from aaa.catalogue import Script
 from aaa.measuring import Judged, JudgeFigures, PanelFigures, measure, panel
 from aaa.resampling import Figure
-from aaa.scenario import AgentCard
+from aaa.scenario import AgentCard, setting
 from aaa.transcripts import Transcript
 from aaa.types import Ballot, Judging, Required, Seed, Value, Verdict, fingerprint
 
@@ -87,7 +87,7 @@ def shortfalls(required: Required, figures: JudgeFigures) -> list[str]:
 
 def calibrating(judge: str, judging: Judging) -> str:
     """The command that measures this judge as that judging would use it."""
-    options = (f" --set judging.options.{key}={value}" for key, value in judging.options.items())
+    options = (f" --set {setting(f'judging.options.{k}', v)}" for k, v in judging.options.items())
     return (
         f"aaa judges calibrate --judge {judge} --play {judging.play}{''.join(options)} "
         "--labels FILE.jsonl"

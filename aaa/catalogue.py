@@ -5,6 +5,8 @@ Folders are searched in order, the user's first, the shipped ones last. A name c
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -67,12 +69,14 @@ class Catalogue:
     def prepare(self, scenario: Scenario, folder: Path) -> tuple[Script, tuple[Seed, ...]]:
         """Everything a round needs, checked. Raises `InputError` for whatever cannot be played."""
         where = f"scenario {scenario.name!r}"
-        protocol = plugins.protocol(scenario.protocol.id)
-        plugins.options_of("protocol", protocol.id, protocol.options, scenario.protocol.options)
-        judging = plugins.judging_play(scenario.judging.play)
-        judging_options = plugins.options_of(
-            "judging play", judging.id, judging.options, scenario.judging.options
-        )
+        with _at(f"{where}: protocol"):
+            protocol = plugins.protocol(scenario.protocol.id)
+            plugins.options_of("protocol", protocol.id, protocol.options, scenario.protocol.options)
+        with _at(f"{where}: judging"):
+            judging = plugins.judging_play(scenario.judging.play)
+            judging_options = plugins.options_of(
+                "judging play", judging.id, judging.options, scenario.judging.options
+            )
         _check_seats(where, protocol, scenario)
         cards = {name: self.card(name) for names in scenario.seats.values() for name in names}
         seats = {
@@ -121,6 +125,15 @@ def source_of(scenario: Scenario) -> str:
             plugins.source_hash("judges", scenario.judging.play),
         ]
     )
+
+
+@contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Say where in the scenario a plug-in or an option of it is wrong."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{where}: {error}") from error
 
 
 def _check_seats(where: str, protocol: plugins.Protocol, scenario: Scenario) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
@@ -18,8 +18,16 @@ from pydantic import ValidationError
 from aaa.errors import InputError, NotFound
 from aaa.play import Play
 from aaa.types import Agent, Cast, Check, Messages, Seed, Turn, Value, Verdict
+from aaa.wording import sentences
 
 Family = Literal["protocols", "judges", "checkers", "exporters"]
+KINDS: Mapping[Family, str] = {
+    "protocols": "protocol",
+    "judges": "judging play",
+    "checkers": "checker",
+    "exporters": "export format",
+}
+"""Family -> what one of it is called."""
 
 
 class Contest(Value):
@@ -117,13 +125,7 @@ def options_of(kind: str, id: str, options: type[Value], given: dict[str, Any]) 
     try:
         return options.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "options"
-        known = ", ".join(f.alias or name for name, f in options.model_fields.items()) or "none"
-        raise InputError(
-            f"{kind} {id!r}: option {key!r}: {first['msg']}, got {first['input']!r} "
-            f"(its options: {known})"
-        ) from error
+        raise InputError(f"{kind} {id!r}: {sentences(options, error, 'option')[0]}") from error
 
 
 def _load(family: Family, id: str) -> ModuleType:
@@ -134,7 +136,7 @@ def _load(family: Family, id: str) -> ModuleType:
         found = None
     if not found:
         raise NotFound(
-            f"no {family[:-1]} {id!r}; there are: {', '.join(names(family))}, "
+            f"no {KINDS[family]} {id!r}; there are: {', '.join(names(family))}, "
             "or name a module of yours as `package.module`"
         )
     return importlib.import_module(name)

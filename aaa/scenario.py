@@ -5,16 +5,18 @@ Left out: where files are found (`catalogue.py`) and what the seeds are (`seeds.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_core import ErrorDetails
 
 from aaa.errors import InputError
 from aaa.types import Agent, Comparison, Judging, Messages, Sampling, Value
+from aaa.wording import sentences
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 MAX_YAML_BYTES = 1_000_000
@@ -245,40 +247,8 @@ def parse(kind: type[V], data: Mapping[str, Any], where: str) -> V:
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        lines = [_sentence(kind, problem) for problem in error.errors(include_url=False)]
-        raise InputError("\n".join(f"{where}: {line}" for line in lines[:5])) from error
-
-
-def _sentence(kind: type[Value], problem: ErrorDetails) -> str:
-    *parents, _last = problem["loc"] or ("(whole file)",)
-    key = ".".join(map(str, problem["loc"])) or "(whole file)"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; valid here: {', '.join(_fields_at(kind, parents)) or '?'}"
-    if problem["type"] == "missing":
-        return f"key {key!r} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"key {key!r}: {message}, got {problem['input']!r:.200}"
-
-
-def _fields_at(kind: type[Value], parents: list[Any]) -> list[str]:
-    """Names of the fields of the model that the path leads to."""
-    model: Any = kind
-    for part in parents:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            continue  # an index, or a key of a mapping
-        model = next(_values_in(field.annotation), None)
-        if model is None:
-            return []
-    return list(getattr(model, "model_fields", {}))
-
-
-def _values_in(annotation: Any) -> Iterator[type[Value]]:
-    """The models that an annotation names, however deep: `tuple[InlineSeed, ...] | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, Value):
-        yield annotation
-    for part in getattr(annotation, "__args__", ()):
-        yield from _values_in(part)
+        lines = sentences(kind, error)[:5]
+        raise InputError("\n".join(f"{where}: {line}" for line in lines)) from error
 
 
 def override(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,3 +274,9 @@ def parse_setting(text: str) -> tuple[str, Any]:
         return key.strip(), yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{key}: {value!r} is not readable as a YAML value") from error
+
+
+def setting(key: str, value: Any) -> str:
+    """What `parse_setting` reads as that key and value, quoted for a shell."""
+    plain = isinstance(value, str) and parse_setting(f"{key}={value}") == (key, value)
+    return shlex.quote(f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}")

@@ -19,6 +19,7 @@ from aaa.checkers import read_checker
 from aaa.errors import InputError
 from aaa.scenario import InlineSeed, Seeds
 from aaa.types import Seed, fingerprint
+from aaa.wording import sentences
 
 Row = tuple[str, Mapping[str, Any]]
 """(where it stands, for errors; the row)."""
@@ -53,21 +54,14 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
         fields = ", ".join(sorted(map(str, row))) or "none"
         raise InputError(f"{where}: no field {prompt_field!r} (the prompt); its fields: {fields}")
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    optional = {k: row[k] for k in ("reference", "checker", "tags") if row.get(k) not in (None, "")}
-    if isinstance(optional.get("checker"), str):
-        optional["checker"] = _json(where, optional["checker"])
-    if isinstance(optional.get("tags"), str):
-        optional["tags"] = [tag for tag in optional["tags"].split(";") if tag]
-    optional |= _comparison(row)
+    optional = _optional(where, row)
     given = row.get("id")
     id = str(given) if given not in (None, "") else fingerprint([messages, optional])[:16]
     try:
         seed = Seed.model_validate({"id": id, "prompt": messages, **optional})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
         raise InputError(
-            f"{where}: field {key!r}: {first['msg']}, got {first['input']!r:.200}"
+            f"{where}: {_as_written(row, sentences(Seed, error, 'field')[0])}"
         ) from error
     if seed.checker is not None:
         _check_checker(where, seed.checker)
@@ -78,6 +72,32 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
     if seed.comparison and "\0" in seed.comparison.a.text + seed.comparison.b.text:
         raise InputError(f"{where}: an answer holds a NUL character")
     return seed
+
+
+def _optional(where: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields besides prompt and id that the row has, tags and checker also where they are text."""
+    found = {k: row[k] for k in ("reference", "checker", "tags") if row.get(k) not in (None, "")}
+    if isinstance(found.get("tags"), str):
+        found["tags"] = [tag for tag in found["tags"].split(";") if tag]
+    checker = found.get("checker", {})
+    if isinstance(checker, str) and checker.lstrip().startswith("{"):
+        checker = found["checker"] = _json(f"{where}: field 'checker'", checker)
+    if not isinstance(checker, dict):
+        example = '{"kind": "number", "value": 42}'
+        raise InputError(
+            f"{where}: field 'checker' must be an object that names its kind, such as {example}, "
+            f"got {checker!r:.200}"
+        )
+    return found | _comparison(row)
+
+
+def _as_written(row: Mapping[str, Any], sentence: str) -> str:
+    """The sentence with the names of the columns that the row has, where it has no `comparison`."""
+    if row.get("comparison") is None:
+        for column in ("answer_a", "answer_b", "label", "labeller"):
+            key = f"comparison.{column[-1]}.text" if "_" in column else f"comparison.{column}"
+            sentence = sentence.replace(f"field {key!r}", f"field {column!r}", 1)
+    return sentence
 
 
 def _check_checker(where: str, spec: dict[str, Any]) -> None:
@@ -119,7 +139,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
         for number, line in enumerate(lines, 1):
             where = f"{path}: line {number}"
             if line.strip():
-                row = _json(where, line)
+                row = _json(where, line.rstrip())
                 if not isinstance(row, dict):
                     raise InputError(f"{where}: expected a JSON object, got {line.strip()!r:.80}")
                 yield where, row
@@ -150,5 +170,9 @@ def _parquet(path: Path) -> Iterator[Row]:
 def _json(where: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{where}: not readable as JSON: {error.msg} (column {error.colno})"
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not readable as JSON: {error}") from error

@@ -53,6 +53,10 @@ class Rejudge(Value):
     budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
 
 
+REJUDGED = "-rejudged"
+"""How the scenario of a round ends that judges another's answers again."""
+
+
 def routes(database: Database, catalogue: Catalogue) -> APIRouter:
     """`/v1/rounds/{id}/calibration`, `…/rejudge` and `…/changes`."""
     router = APIRouter(prefix="/v1/rounds/{round_id}", tags=["judging"])
@@ -124,7 +128,7 @@ async def _prepared(
     if other:
         raise InputError(f"overrides: {other[0]!r}: only keys below 'judging' can be changed here")
     scenario = {
-        "name": old.scenario.name,
+        "name": f"{old.scenario.name.removesuffix(REJUDGED)}{REJUDGED}",
         "description": f"Round {round_id} judged again by {', '.join(asked.judges)}",
         "protocol": {"id": "given"},
         "seats": {"judge": asked.judges},

@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aaa.calibration import Report, shown
 from aaa.catalogue import Catalogue, Script, open_catalogue
 from aaa.client import Client
-from aaa.commands.opening import command_name, open_client, say, show
+from aaa.commands.opening import arguments, command_name, open_client, say, show
 from aaa.commands.playing import play
 from aaa.commands.run import tell_estimate
 from aaa.commands.table import print_rows
@@ -61,7 +62,7 @@ async def calibrate(settings: Settings, wanted: Wanted, *, dry_run: bool) -> int
         show(report) if wanted.as_json else _tell(Report.model_validate(report))
 
     tui = wanted.tui and not wanted.as_json
-    return await play(settings, start, finish, again=_again(wanted), tui=tui)
+    return await play(settings, start, finish, again=partial(_again, wanted), tui=tui)
 
 
 def prepared(
@@ -105,15 +106,11 @@ def labels_file(labels: str, catalogue: Catalogue) -> Path:
     raise InputError(f"no file {labels!r} with labelled pairs here or in a scenario folder")
 
 
-def _again(wanted: Wanted) -> str:
+def _again(wanted: Wanted, round_id: str) -> str:
     named = " ".join(f"--judge {judge}" for judge in wanted.judges)
-    options = "".join(f" --set {shlex.quote(f'{k}={v}')}" for k, v in wanted.overrides.items())
-    labels = shlex.quote(wanted.labels).replace("{", "{{").replace("}", "}}")
-    options = options.replace("{", "{{").replace("}", "}}")
-    limit = "" if wanted.limit is None else f" --limit {wanted.limit}"
     return (
-        f"{command_name()} judges calibrate {named} --labels {labels} --play {wanted.play}{options}"
-        f"{limit} --resume {{id}}"
+        f"{command_name()} judges calibrate {named} --labels {shlex.quote(wanted.labels)} "
+        f"--play {wanted.play}{arguments(wanted.overrides, limit=wanted.limit, resume=round_id)}"
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from aaa.api.server import local_api
 from aaa.catalogue import open_catalogue
 from aaa.client import Client, connect
+from aaa.scenario import setting
 from aaa.settings import Settings
 from aaa.store.database import open_database
 
@@ -36,6 +37,13 @@ def command_name() -> str:
         return "aaa"
     script = Path(sys.argv[0]).absolute()
     return str(script.relative_to(Path.cwd())) if script.is_relative_to(Path.cwd()) else str(script)
+
+
+def arguments(overrides: Mapping[str, Any], **given: object) -> str:
+    """What a command repeats to mean the same: ` --set key=value …`, ` --name value` for what was given."""
+    sets = (f" --set {setting(key, value)}" for key, value in overrides.items())
+    named = (f" --{k.replace('_', '-')} {v}" for k, v in given.items() if v is not None)
+    return "".join((*sets, *named))
 
 
 def say(text: str = "") -> None:

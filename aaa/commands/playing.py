@@ -23,12 +23,14 @@ PROGRESS_S = 10.0
 
 Start = Callable[[Client], Awaitable[str]]
 """Starts the round, or finds the one to go on with; its id."""
+Again = Callable[[str], str]
+"""The command that goes on with the round of that id."""
 Finish = Callable[[Client, str], Awaitable[None]]
 """Reads an ended round and tells what it says."""
 
 
-async def play(settings: Settings, start: Start, finish: Finish, *, again: str, tui: bool) -> int:
-    """Start, follow, finish; the exit code. `again`: the command that goes on with round `{id}`."""
+async def play(settings: Settings, start: Start, finish: Finish, *, again: Again, tui: bool) -> int:
+    """Start, follow, finish; the exit code."""
     if settings.url is not None:
         async with connect(settings) as client:
             return await _follow(client, await start(client), finish, again, tui, None)
@@ -40,7 +42,12 @@ async def play(settings: Settings, start: Start, finish: Finish, *, again: str, 
 
 
 async def _follow(
-    client: Client, round_id: str, finish: Finish, again: str, tui: bool, stop: asyncio.Event | None
+    client: Client,
+    round_id: str,
+    finish: Finish,
+    again: Again,
+    tui: bool,
+    stop: asyncio.Event | None,
 ) -> int:
     found = await client.round(round_id)
     if stop is not None and found["status"] == "paused":
@@ -54,12 +61,12 @@ async def _follow(
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
-        say(f"Stopped. Nothing recorded is lost; go on with:\n  {again.format(id=round_id)}")
+        say(f"Stopped. Nothing recorded is lost; go on with:\n  {again(round_id)}")
         return watch.STOPPED
     code = await following
     if code == watch.STOPPED:
         reason = (await client.round(round_id))["message"] or "it does not run"
-        say(f"The round is paused: {reason}\nGo on with:\n  {again.format(id=round_id)}")
+        say(f"The round is paused: {reason}\nGo on with:\n  {again(round_id)}")
     else:
         await finish(client, round_id)
     return code

@@ -1,10 +1,10 @@
 """`aaa rounds rejudge`: a round's recorded answers judged again, and how many pairs change."""
 
-import shlex
+from functools import partial
 from typing import Any, NamedTuple
 
 from aaa.client import Client
-from aaa.commands.opening import command_name, open_client, say, show
+from aaa.commands.opening import arguments, command_name, open_client, say, show
 from aaa.commands.playing import play
 from aaa.commands.run import tell_estimate
 from aaa.estimate import Estimate
@@ -59,7 +59,7 @@ async def rejudge(settings: Settings, wanted: Wanted, *, dry_run: bool) -> int:
             _tell(Changes.model_validate(found), round_id, wanted.round)
 
     tui = wanted.tui and not wanted.as_json
-    return await play(settings, start, finish, again=_again(wanted), tui=tui)
+    return await play(settings, start, finish, again=partial(_again, wanted), tui=tui)
 
 
 def _tell(found: Changes, round_id: str, of: str) -> None:
@@ -70,10 +70,8 @@ def _tell(found: Changes, round_id: str, of: str) -> None:
     say(f"The new verdicts are round {round_id}; it exports as any other.")
 
 
-def _again(wanted: Wanted) -> str:
-    options = "".join(f" --set {shlex.quote(f'{k}={v}')}" for k, v in wanted.overrides.items())
-    options = options.replace("{", "{{").replace("}", "}}")
+def _again(wanted: Wanted, round_id: str) -> str:
     return (
-        f"{command_name()} rounds rejudge {wanted.round} --judges {','.join(wanted.judges)}{options}"
-        " --resume {id}"
+        f"{command_name()} rounds rejudge {wanted.round} --judges {','.join(wanted.judges)}"
+        f"{arguments(wanted.overrides, resume=round_id)}"
     )

@@ -7,6 +7,7 @@ stops at once. Nothing recorded is lost either way.
 
 import asyncio
 import contextlib
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -20,7 +21,7 @@ from aaa.client import Client
 from aaa.cluster.keeper import keep_supervisor
 from aaa.commands import watch
 from aaa.commands.export import write_pairs
-from aaa.commands.opening import command_name, say, show
+from aaa.commands.opening import arguments, command_name, say, show
 from aaa.commands.rounds import unfinished
 from aaa.commands.scenarios import prepared
 from aaa.commands.serve import stopping
@@ -140,7 +141,7 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
 
 
 def _again(wanted: Wanted, round_id: str) -> str:
-    return f"{command_name()} run {wanted.scenario} --resume {round_id}"
+    return f"{command_name()} run {shlex.quote(wanted.scenario)} --resume {round_id}"
 
 
 async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.Event) -> int:
@@ -188,7 +189,18 @@ async def _conclude(
         aaa = command_name()
         say(f"  {aaa} explain {pair}" if pair else f"  {aaa} rounds show {round_id}")
         say(f"  {aaa} export {round_id} --format trl-dpo -o pairs.jsonl")
-        say(f"  {aaa} run {wanted.scenario} --limit 16")
+        for more in _more(script, wanted):
+            say(f"  {more}")
+
+
+def _more(script: Script, wanted: Wanted) -> list[str]:
+    """The command for twice as many seeds as were taken, the rest as it was, where a limit was set."""
+    limit = script.scenario.seeds.limit
+    if limit is None:
+        return []
+    same = {key: value for key, value in wanted.overrides.items() if key != "seeds.limit"}
+    repeated = arguments(same, budget_usd=wanted.budget_usd, limit=2 * limit)
+    return [f"{command_name()} run {shlex.quote(wanted.scenario)}{repeated}"]
 
 
 def _story(found: dict[str, Any], elapsed_s: float) -> list[str]:

@@ -15,6 +15,10 @@ CHUNK = 1000
 """Verdicts read at a time."""
 CHUNK_OF_TEXTS = 250
 """The same, where both answers come along."""
+GIVEN = "given answers"
+"""Why a verdict is no battle: its round judged answers that were given to it."""
+_SOURCE = sessions.c.seed[("comparison", "source", "round")].astext
+"""The round that a session's answers were played in, where it only judges them again."""
 
 
 async def read_battles(
@@ -26,8 +30,10 @@ async def read_battles(
 ) -> Ledger:
     """The battles of these rounds, of all where none is named, by session. Raises `NotFound`.
 
-    `style`: with the style of their answers, which takes reading every text. Keyset paging, a short
-    transaction a page: what is recorded meanwhile may be in it, and no snapshot is held open.
+    A round that judged another's answers again counts where it is named, its players being those of the
+    other; among all rounds it would count the same answers twice. `style`: with the style of their
+    answers, which takes reading every text. Keyset paging, a short transaction a page: what is recorded
+    meanwhile may be in it, and no snapshot is held open.
     """
     named = await _players(database, round_ids)
     ledger, last = Ledger(), (0, -1)
@@ -36,7 +42,8 @@ async def read_battles(
         async with database.begin() as connection:
             found = await connection.execute(_page(round_ids, last, style).limit(size))
             rows = found.all()
-        await asyncio.to_thread(_take, ledger, rows, named, tuple(edges))
+        again = bool(round_ids)
+        await asyncio.to_thread(_take, ledger, rows, named, tuple(edges), again)
         if len(rows) < size:
             return ledger
         last = (rows[-1].session_id, rows[-1].index)
@@ -53,6 +60,7 @@ def _page(round_ids: Sequence[str], last: tuple[int, int], style: bool) -> Selec
             sessions.c.round_id,
             sessions.c.seed_id,
             sessions.c.seed["tags"].label("tags"),
+            _SOURCE.label("source"),
             a.c.agent.label("a"),
             b.c.agent.label("b"),
             *texts,
@@ -73,16 +81,21 @@ def _take(
     rows: Sequence[Any],
     named: Mapping[tuple[str, str], str],
     edges: tuple[str, ...],
+    again: bool,
 ) -> None:
+    """`again`: verdicts on another round's answers count too."""
     for row in rows:
-        if not {(row.round_id, row.a), (row.round_id, row.b)} <= named.keys():
-            continue  # answers given to a judge, by nobody of the round's cast: no battle of players
+        played = row.source or row.round_id
+        a, b = named.get((played, row.a)), named.get((played, row.b))
+        if a is None or b is None or (row.source and not again):
+            ledger.left_out[GIVEN] += 1
+            continue
         judged = Judged(
             edge=row.edge,
             outcome=row.outcome,
             winner=row.winner,
-            a=named[row.round_id, row.a],
-            b=named[row.round_id, row.b],
+            a=a,
+            b=b,
             seed=row.seed_id,
             tags=tuple(row.tags or ()),
             texts=(row.a_text, row.b_text) if hasattr(row, "a_text") else None,
@@ -93,11 +106,11 @@ def _take(
 async def _players(database: Database, round_ids: Sequence[str]) -> dict[tuple[str, str], str]:
     """(round, agent) -> player, by the cards that the rounds began with. Raises `NotFound`."""
     query = select(rounds.c.id, rounds.c.script["cards"].label("cards"))
+    if round_ids:
+        sources = select(_SOURCE).where(sessions.c.round_id.in_(round_ids), _SOURCE.is_not(None))
+        query = query.where(rounds.c.id.in_(round_ids) | rounds.c.id.in_(sources))
     async with database.begin() as connection:
-        found = await connection.execute(
-            query.where(rounds.c.id.in_(round_ids)) if round_ids else query
-        )
-        cards = {row.id: row.cards for row in found}
+        cards = {row.id: row.cards for row in await connection.execute(query)}
     missing = [id for id in round_ids if id not in cards]
     if missing:
         raise NotFound(f"no round {missing[0]!r}; `aaa rounds ls` lists them")

@@ -84,4 +84,8 @@ async def check_judges(connection: AsyncConnection, script: Script) -> None:
                 f"{calibrating(judge, judging)}"
             )
     if problems:
-        raise Conflict(f"scenario {script.scenario.name!r} requires more: {'; '.join(problems)}")
+        raise Conflict(
+            f"scenario {script.scenario.name!r} requires more of its judges (judging.require): "
+            f"{'; '.join(problems)}. Seat a judge that has shown it (`aaa judges ls`), measure on more "
+            "pairs (`aaa judges calibrate`), or require less"
+        )

@@ -351,6 +351,7 @@ async def test_a_round_judged_again_says_what_changes(
     made = await api.post(f"/v1/rounds/{old}/rejudge", json=body)
     assert made.status_code == 202, made.text
     new = made.json()["id"]
+    assert made.json()["scenario"] == "small-rejudged", "told apart in lists"
     await play_round(database, new, other)
     assert asked == {"ballot": estimate["calls"]}, "nothing is generated, and the estimate is right"
     found = (await api.get(f"/v1/rounds/{new}/changes")).json()

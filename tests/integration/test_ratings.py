@@ -19,7 +19,7 @@ from aaa.commands.ratings import Wanted, ratings
 from aaa.errors import InputError, NotFound
 from aaa.settings import Settings
 from aaa.store import battles
-from aaa.store.battles import read_battles
+from aaa.store.battles import GIVEN, read_battles
 from aaa.store.database import Database
 from aaa.store.rounds import create_round
 from aaa.types import Call
@@ -129,6 +129,36 @@ async def test_a_trained_student_is_another_player(
     await asyncio.to_thread((folder / "pupil.yaml").write_text, yaml.safe_dump(trained))
     await played(database, catalogue)
     assert sorted((await read_battles(database)).players) == ["peer", "pupil@0", "pupil@1"]
+
+
+async def test_answers_judged_again_count_where_their_round_is_named(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    old = await played(database, catalogue)
+    made = await api.post(f"/v1/rounds/{old}/rejudge", json={"judges": ["teacher"]})
+    again = made.json()["id"]
+    await play_round(database, again, first_is_better)
+    every = await read_battles(database)
+    assert every.outcomes == {"win": PEERS}
+    assert every.left_out == {"revision": REVISIONS, GIVEN: PEERS + REVISIONS}
+    one = await read_battles(database, [again])
+    assert {(a, b) for a, b, *_ in rows(one)} == {("pupil", "peer")}
+    assert one.outcomes == {"flip": PEERS}
+
+
+async def test_labelled_pairs_rate_nobody(api: httpx.AsyncClient, database: Database) -> None:
+    pair = {"a": {"text": "an answer"}, "b": {"text": "a better one"}, "label": "b"}
+    scenario = {
+        "name": "calibrate",
+        "protocol": {"id": "given", "options": {"judges": "apart"}},
+        "seats": {"judge": ["judge"]},
+        "seeds": {"inline": [{"id": "p", "prompt": "Why?", "comparison": pair | {"edge": "peer"}}]},
+    }
+    made = await api.post("/v1/rounds", json={"scenario": scenario})
+    await play_round(database, made.json()["id"])
+    for named in ([], [made.json()["id"]]):
+        ledger = await read_battles(database, named)
+        assert (len(ledger), ledger.left_out) == (0, {GIVEN: 1})
 
 
 async def test_the_route(api: httpx.AsyncClient, database: Database, catalogue: Catalogue) -> None:

@@ -376,7 +376,7 @@ def test_a_panel_may_hold_another_play() -> None:
 
 
 def test_wrong_options_of_a_panel_are_refused() -> None:
-    assert "no judge 'coin'; there are:" in wrong_options("panel", play="coin")
+    assert "no judging play 'coin'; there are:" in wrong_options("panel", play="coin")
     assert "option 'x'" in wrong_options("panel", play="scores", options={"x": 1})
     assert "cannot be put into another" in wrong_options("panel", play="meta")
     assert "play" in wrong_options("panel", play="os.path")

@@ -48,7 +48,7 @@ def test_a_module_that_is_no_protocol_says_what_it_lacks() -> None:
 
 def test_wrong_options_name_the_option_and_the_valid_ones() -> None:
     options = plugins.protocol("co_teaching").options
-    with pytest.raises(InputError, match=r"option 'round'.*its options: rounds"):
+    with pytest.raises(InputError, match=r"option 'round'.*valid here: rounds"):
         plugins.options_of("protocol", "co_teaching", options, {"round": 2})
     with pytest.raises(InputError, match=r"option 'rounds'.*got 99"):
         plugins.options_of("protocol", "co_teaching", options, {"rounds": 99})

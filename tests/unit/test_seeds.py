@@ -155,7 +155,15 @@ BAD_ROWS: dict[str, tuple[str, str]] = {
     ),
     "NUL": ('{"prompt": "a\\u0000b"}', "the prompt holds a NUL character"),
     "id twice": ('{"prompt": "other", "id": "good"}', "seed id 'good' stands already at"),
-    "checker is text": ('{"prompt": "a", "checker": "42"}', "field 'checker'"),
+    "checker is text": (
+        '{"prompt": "a", "checker": "number"}',
+        "field 'checker' must be an object that names its kind, such as {",
+    ),
+    "label is none": (
+        '{"prompt": "a", "answer_a": "b", "answer_b": "c", "label": "d"}',
+        "field 'label': must be 'a', 'b' or 'tie', got 'd'",
+    ),
+    "one answer": ('{"prompt": "a", "answer_a": "b"}', "field 'answer_b'"),
     "checker is broken": ('{"prompt": "a", "checker": "{"}', "not readable as JSON"),
     "checker of no kind": (
         '{"prompt": "a", "checker": {"value": 1}}',
@@ -167,7 +175,7 @@ BAD_ROWS: dict[str, tuple[str, str]] = {
     ),
     "checker with another option": (
         '{"prompt": "a", "checker": {"kind": "regex", "patern": "a"}}',
-        "(its options: pattern)",
+        "valid here: pattern",
     ),
     "checker that refers elsewhere": (
         '{"prompt": "a", "checker": {"kind": "json_schema", "schema": {"$ref": "http://x"}}}',

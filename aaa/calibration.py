@@ -112,8 +112,9 @@ def judging_key(card: AgentCard, judging: Judging) -> str:
 
 def labels_hash(seeds: Iterable[Seed]) -> str:
     """Hash of the labelled pairs, whatever their order and their ids."""
+    shown = {"prompt", "reference", "checker", "comparison"}
     return fingerprint(
-        sorted(fingerprint(seed.model_dump(mode="json", exclude={"id", "tags"})) for seed in seeds)
+        sorted(fingerprint(seed.model_dump(mode="json", include=shown)) for seed in seeds)
     )
 
 
@@ -123,7 +124,7 @@ def judged(transcript: Transcript) -> Iterator[tuple[str, Judged]]:
     if known is None or known.label is None:
         return
     a, b = len(known.a.text), len(known.b.text)
-    for verdict in transcript.recorded.notes:
+    for verdict in transcript.recorded.verdicts:
         judges = {ballot.judge for ballot in verdict.ballots}
         if len(judges) != 1 or verdict.outcome == "abstain":
             continue

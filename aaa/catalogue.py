@@ -16,7 +16,7 @@ from aaa import plugins
 from aaa.errors import InputError, NotFound
 from aaa.judges import eligible
 from aaa.protocols import given
-from aaa.scenario import NAME, AgentCard, Scenario, override, parse, read_yaml
+from aaa.scenario import NAME, AgentCard, Scenario, override, parse, read_yaml, with_lines
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
 from aaa.types import Agent, Cast, Seed, Value, fingerprint
@@ -69,22 +69,28 @@ class Catalogue:
     def prepare(self, scenario: Scenario, folder: Path) -> tuple[Script, tuple[Seed, ...]]:
         """Everything a round needs, checked. Raises `InputError` for whatever cannot be played."""
         where = f"scenario {scenario.name!r}"
+        scenario = with_lines(scenario, folder)
         with _at(f"{where}: protocol"):
             protocol = plugins.protocol(scenario.protocol.id)
-            plugins.options_of("protocol", protocol.id, protocol.options, scenario.protocol.options)
+            options = plugins.options_of(
+                "protocol", protocol.id, protocol.options, scenario.protocol.options
+            )
         with _at(f"{where}: judging"):
             judging = plugins.judging_play(scenario.judging.play)
             judging_options = plugins.options_of(
                 "judging play", judging.id, judging.options, scenario.judging.options
             )
         _check_seats(where, protocol, scenario)
+        wrong = protocol.lacks and protocol.lacks(options, scenario.seats)
+        if wrong:
+            raise InputError(f"{where}: protocol {protocol.id!r}: {wrong}")
         cards = {name: self.card(name) for names in scenario.seats.values() for name in names}
         seats = {
             seat: tuple(self._agent(cards[name]) for name in names)
             for seat, names in scenario.seats.items()
         }
         cast = Cast(seats=seats, judging=scenario.judging)
-        _check_judges(where, protocol, cast)
+        _check_judges(where, protocol.contestants(options), cast)
         lacking = judging.lacks and judging.lacks(judging_options, scenario.seats.get("judge", ()))
         if lacking:
             raise InputError(f"{where}: judging.options of {judging.id!r}: {lacking}")
@@ -143,16 +149,16 @@ def _check_seats(where: str, protocol: plugins.Protocol, scenario: Scenario) -> 
                 f"{where}: nobody holds seat {seat!r} ({does}); "
                 f"protocol {protocol.id!r} needs {', '.join(protocol.seats)}"
             )
+    known = protocol.seats | protocol.optional
     for seat in scenario.seats:
-        if seat not in protocol.seats:
+        if seat not in known:
             raise InputError(
-                f"{where}: protocol {protocol.id!r} has no seat {seat!r}; "
-                f"its seats: {', '.join(protocol.seats)}"
+                f"{where}: protocol {protocol.id!r} has no seat {seat!r}; its seats: {', '.join(known)}"
             )
 
 
-def _check_judges(where: str, protocol: plugins.Protocol, cast: Cast) -> None:
-    contestants = [agent.name for seat in protocol.contestants for agent in cast[seat]]
+def _check_judges(where: str, seats: tuple[str, ...], cast: Cast) -> None:
+    contestants = [agent.name for seat in seats for agent in cast[seat]]
     for a, b in product(contestants, contestants):
         if not eligible(cast, (a, b)):
             judges = ", ".join(f"{j.name!r} (family {j.family!r})" for j in cast["judge"])

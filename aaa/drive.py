@@ -11,7 +11,7 @@ from aaa.checkers import grade_all
 from aaa.errors import ReplayMismatch
 from aaa.judges._checked import finding
 from aaa.play import Batch, Play, Sent
-from aaa.types import Call, Checks, CheckWish, Note, Recorded, Turn, fingerprint
+from aaa.types import Call, Checks, CheckWish, Note, Recorded, Turn, Verdict, fingerprint
 
 Grant = Callable[[int, Call], Awaitable[Turn]]
 """(turn index, call) -> the turn, once it is on the record."""
@@ -34,7 +34,7 @@ async def drive(
     and the play itself raise passes through, after the rest of the batch has come home.
     """
     turns = {turn.index: turn for turn in past.turns}
-    notes = dict(enumerate(past.notes))
+    notes: dict[int, Note] = dict(enumerate(past.notes))
     checks = _checks_of(past)
     asked = noted = 0
     sent: Sent | None = None
@@ -82,7 +82,8 @@ async def _grant_batch(
 def _checks_of(past: Recorded) -> dict[str, Checks]:
     """Name of checker -> what it found, from the ballots of recorded verdicts."""
     checks: dict[str, Checks] = {}
-    for ballot in (ballot for note in past.notes for ballot in note.ballots if ballot.by_checker):
+    cast = (ballot for verdict in past.verdicts for ballot in verdict.ballots)
+    for ballot in (ballot for ballot in cast if ballot.by_checker):
         checks.setdefault(ballot.judge, {})[ballot.turn] = finding(ballot)
     return checks
 
@@ -110,9 +111,14 @@ async def _record_once(
         await record(index, after, note)
     elif fingerprint(past[index]) != fingerprint(note):
         raise ReplayMismatch(
-            f"note {index} on the record is a {past[index].edge!r} verdict with outcome "
-            f"{past[index].outcome!r}, but the play now concludes {note.outcome!r} on {note.edge!r}"
+            f"note {index} on the record is {_told(past[index])}, but the play now notes {_told(note)}"
         )
+
+
+def _told(note: Note) -> str:
+    if isinstance(note, Verdict):
+        return f"a {note.edge!r} verdict with outcome {note.outcome!r}"
+    return f"{note.kind!r} {fingerprint(note)[:8]}"
 
 
 def _nothing_left(turns: dict[int, Turn], asked: int, notes: dict[int, Note], noted: int) -> None:

@@ -174,4 +174,7 @@ class _Writer:
             given.append(kind)
             least, most = schema.get("minimum", 1), schema.get("maximum", 5)
             return most if (share == 1) == (len(given) == 1) else least
-        return {"boolean": True, "array": []}.get(kind, "made up")
+        if kind == "array":
+            inner = schema.get("items", {"type": "string"})
+            return [self._fill(inner, share, []) for _ in range(schema.get("maxItems", 1))]
+        return True if kind == "boolean" else "made up"

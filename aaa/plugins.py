@@ -46,15 +46,19 @@ class Contest(Value):
 
 
 class Protocol(NamedTuple):
-    """A file in `aaa/protocols/`: `SEATS`, `CONTESTANTS`, `Options`, `play`."""
+    """A file in `aaa/protocols/`: `SEATS`, `CONTESTANTS`, `Options`, `play`; perhaps `OPTIONAL`, `lacks`."""
 
     id: str
     seats: dict[str, str]
     """Seat -> what its holders do; a scenario must fill each of them (`judge` included)."""
-    contestants: tuple[str, ...]
-    """Seats whose answers are compared, hence whose relatives may not judge."""
+    optional: dict[str, str]
+    """The same for seats that may be left empty."""
+    contestants: Callable[[Any], tuple[str, ...]]
+    """Options -> seats whose answers are compared, hence whose relatives may not judge."""
     options: type[Value]
     play: Callable[[Seed, Cast, Any], Play[None]]
+    lacks: Callable[[Any, Mapping[str, tuple[str, ...]]], str | None] | None = None
+    """(options, seat -> names of its holders) -> what does not fit, before a round; `None` is nothing."""
 
 
 class JudgingPlay(NamedTuple):
@@ -81,7 +85,9 @@ def protocol(id: str) -> Protocol:
     """The protocol of that id. Raises `NotFound`, or `InputError` where the file breaks the contract."""
     module = _load("protocols", id)
     seats, contestants, options, play = _parts(module, "SEATS", "CONTESTANTS", "Options", "play")
-    return Protocol(id, seats, contestants, options, play)
+    optional, lacks = getattr(module, "OPTIONAL", {}), getattr(module, "lacks", None)
+    of = contestants if callable(contestants) else lambda _options: contestants
+    return Protocol(id, seats, optional, of, options, play, lacks)
 
 
 def judging_play(id: str) -> JudgingPlay:
@@ -105,14 +111,14 @@ def names(family: Family) -> list[str]:
 def source_hash(family: Family, id: str) -> str:
     """SHA-256 of what decides how a plug-in behaves: did it change since a round began?
 
-    Its source and the prompt file beside it; for a judging play also its whole folder, since they share
-    code and ask each other.
+    Its source and the prompt file beside it, and what its folder shares (`_*.py`); for a judging play the
+    whole folder, since they ask each other.
     """
     path = Path(_load(family, id).__file__ or "")
     files = [path, path.with_suffix(".md")]
-    if family == "judges":
-        folder = Path(importlib.import_module("aaa.judges").__file__ or "").parent
-        files += sorted(file for file in folder.iterdir() if file.suffix in (".py", ".md"))
+    folder = Path(importlib.import_module(f"aaa.{family}").__file__ or "").parent
+    own = (file for file in folder.iterdir() if file.suffix in (".py", ".md"))
+    files += sorted(file for file in own if family == "judges" or file.name.startswith("_"))
     digest = hashlib.sha256()
     for file in files:
         if file.exists():

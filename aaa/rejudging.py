@@ -39,6 +39,8 @@ class Changes(Value):
 def comparisons(transcript: Transcript, cast: Cast) -> Iterator[Seed]:
     """Each verdict of a session as a seed of its own, in their order."""
     for index, verdict in enumerate(transcript.recorded.notes):
+        if not isinstance(verdict, Verdict):
+            continue
         seed = transcript.seed
         source = Source(
             round=transcript.round,
@@ -72,7 +74,7 @@ def changes(transcripts: Iterable[Transcript]) -> Changes:
         known = transcript.seed.comparison
         if known is None or known.source is None:
             continue
-        now = transcript.recorded.notes[-1] if transcript.recorded.notes else None
+        now = transcript.recorded.verdicts[-1] if transcript.recorded.verdicts else None
         counts[change(known.source, now)] += 1
         if now is not None:
             outcomes.setdefault(known.source.outcome, Counter())[now.outcome] += 1

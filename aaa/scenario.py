@@ -130,6 +130,8 @@ class InlineSeed(Value):
     reference: str | None = None
     checker: dict[str, Any] | None = None
     tags: tuple[str, ...] = ()
+    parent: str | None = None
+    operation: str = ""
     comparison: Comparison | None = None
 
 
@@ -249,6 +251,43 @@ def parse(kind: type[V], data: Mapping[str, Any], where: str) -> V:
     except ValidationError as error:
         lines = sentences(kind, error)[:5]
         raise InputError("\n".join(f"{where}: {line}" for line in lines)) from error
+
+
+LINES_OF = "lines_of"
+"""An option written as `{lines_of: FILE}` is the list of that file's lines that hold something."""
+MOST_LINES = 10_000
+
+
+def with_lines(scenario: Scenario, folder: Path) -> Scenario:
+    """The scenario with each protocol option that names a file replaced by the file's lines.
+
+    `FILE` is relative to the scenario's folder; lines that begin with `#` are comments.
+    Raises `InputError`.
+    """
+    options = scenario.protocol.options
+    named = {key: value[LINES_OF] for key, value in options.items() if names_a_file(value)}
+    if not named:
+        return scenario
+    lines = {key: _lines(folder / str(file), key) for key, file in named.items()}
+    protocol = scenario.protocol.model_copy(update={"options": options | lines})
+    return scenario.model_copy(update={"protocol": protocol})
+
+
+def names_a_file(value: object) -> bool:
+    """Whether an option's value stands for the lines of a file."""
+    return isinstance(value, Mapping) and set(value) == {LINES_OF}
+
+
+def _lines(path: Path, key: str) -> list[str]:
+    where = f"{path} (protocol.options.{key})"
+    try:
+        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"{where}: cannot be read: {error}") from error
+    kept = [line for line in lines if line and not line.startswith("#")]
+    if not 0 < len(kept) <= MOST_LINES:
+        raise InputError(f"{where}: has {len(kept)} lines; it needs 1 to {MOST_LINES}")
+    return kept
 
 
 def override(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

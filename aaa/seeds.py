@@ -1,9 +1,9 @@
 """Seeds files: JSONL, CSV or Parquet rows become `Seed` values.
 
 A row has its prompt as text or as a message list, and optionally `id` (else a hash of its content),
-`reference`, `checker` and `tags`. A row of a labelled set also has `answer_a`, `answer_b`, `label`
-(`a`, `b`, `tie`) and optionally `labeller`; its prompt may be called `context`. Other columns are left
-alone. Errors name file and line.
+`reference`, `checker`, `tags`, and `parent` and `operation` where it was evolved. A row of a labelled set
+also has `answer_a`, `answer_b`, `label` (`a`, `b`, `tie`) and optionally `labeller`; its prompt may be
+called `context`. Other columns are left alone. Errors name file and line.
 """
 
 import csv
@@ -21,6 +21,8 @@ from aaa.scenario import InlineSeed, Seeds
 from aaa.types import Seed, fingerprint
 from aaa.wording import sentences
 
+FIELDS = ("reference", "checker", "tags", "parent", "operation")
+"""Of a seed, besides its id, its prompt and what it compares."""
 Row = tuple[str, Mapping[str, Any]]
 """(where it stands, for errors; the row)."""
 
@@ -76,7 +78,7 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
 
 def _optional(where: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """The fields besides prompt and id that the row has, tags and checker also where they are text."""
-    found = {k: row[k] for k in ("reference", "checker", "tags") if row.get(k) not in (None, "")}
+    found = {k: row[k] for k in FIELDS if row.get(k) not in (None, "")}
     if isinstance(found.get("tags"), str):
         found["tags"] = [tag for tag in found["tags"].split(";") if tag]
     checker = found.get("checker", {})

@@ -60,7 +60,7 @@ def pair_id(seed: Seed, verdict: Verdict, a: Turn, b: Turn) -> str | None:
 def pairs(transcript: Transcript) -> Iterator[Pair]:
     """The session's pairs, in the order in which they were decided."""
     turns = {turn.index: turn for turn in transcript.recorded.turns}
-    for verdict in transcript.recorded.notes:
+    for verdict in transcript.recorded.verdicts:
         a, b = turns[verdict.a], turns[verdict.b]
         id = pair_id(transcript.seed, verdict, a, b)
         if id is not None:
@@ -72,4 +72,4 @@ def pairs(transcript: Transcript) -> Iterator[Pair]:
 
 def dropped(transcript: Transcript) -> Counter[str]:
     """Reason -> how many verdicts made no pair for it."""
-    return Counter(v.outcome for v in transcript.recorded.notes if v.outcome != "win")
+    return Counter(v.outcome for v in transcript.recorded.verdicts if v.outcome != "win")

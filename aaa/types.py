@@ -6,7 +6,7 @@ Left out: how a model is reached (`scenario.AgentCard`), and anything that does 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -142,6 +142,10 @@ class Seed(Value):
     checker: dict[str, Any] | None = None
     """How a program can verify an answer, where one can."""
     tags: tuple[str, ...] = ()
+    parent: str | None = None
+    """Id of the seed that it was evolved from."""
+    operation: str = ""
+    """How it was evolved."""
     comparison: "Comparison | None" = None
     """Two answers that exist already, where they are what a session is about."""
 
@@ -327,7 +331,13 @@ class Ballot(Value):
         return scores and {side: score + 0.0 for side, score in scores.items()}
 
 
-class Verdict(Value):
+class Note(Value):
+    """What a play may put on the record beside its turns; `AnyNote` lists the kinds."""
+
+    kind: str
+
+
+class Verdict(Note):
     """What a judging play concluded about two answers to the same context."""
 
     kind: Literal["verdict"] = "verdict"
@@ -362,8 +372,64 @@ class Verdict(Value):
         return {"a": self.b, "b": self.a, None: None}[self.winner]
 
 
-Note = Verdict
-"""What a play may put on the record beside its turns."""
+class Evolved(Note):
+    """A new prompt that a play made from its seed, or why what was made is none."""
+
+    kind: Literal["evolved"] = "evolved"
+    id: str
+    """Of the seed that it becomes."""
+    parent: str
+    """Id of the seed, or of the evolved prompt, that it was made from."""
+    operation: str
+    """How: `deepen`, `breadth`, `simplify` …"""
+    turn: int
+    """Index of the turn that holds the words."""
+    prompt: Messages
+    """The chat as the new seed has it."""
+    dropped: str = ""
+    """Why it becomes no seed, as a reason code; empty where it does."""
+    why: str = ""
+    """The same in words."""
+    value: float | None = None
+    """How much a learner may gain from it, in the protocol's unit; `None` where nobody looked."""
+
+
+class Steps(Note):
+    """A solution in steps, and which of them are right: what a process reward model learns from."""
+
+    kind: Literal["steps"] = "steps"
+    turn: int
+    """Index of the turn that holds the solution."""
+    context: Messages
+    steps: tuple[str, ...]
+    labels: tuple[bool | None, ...]
+    """For each step whether it is right; `None`: unknown."""
+    values: tuple[float | None, ...]
+    """For each step the share of completions from it that came out right; `None` where a judge said so."""
+    by: Literal["rollouts", "judge"]
+    correct: bool | None = None
+    """Whether the whole solution is; `None`: unknown."""
+
+
+class Consensus(Note):
+    """What several answers to one question agree on, by counting."""
+
+    kind: Literal["consensus"] = "consensus"
+    method: str
+    """`debate`, `self_consistency` …"""
+    calls: int
+    """What it took to come to it."""
+    votes: dict[str, int]
+    """Answer, as it is compared -> how many gave it."""
+    answer: str | None
+    """The one that most gave; `None` where no answer has more than every other."""
+    turns: tuple[int, ...]
+    """Indexes of the turns that were counted."""
+    correct: bool | None = None
+    """By the seed's checker or reference; `None`: unknown."""
+
+
+AnyNote = Annotated[Verdict | Evolved | Steps | Consensus, Field(discriminator="kind")]
 
 
 class Recorded(Value):
@@ -371,4 +437,10 @@ class Recorded(Value):
 
     turns: tuple[Turn, ...] = ()
     """In index order; a half-answered batch leaves gaps."""
-    notes: tuple[Note, ...] = ()
+    notes: tuple[AnyNote, ...] = ()
+    """In the order in which they were made; their place here is their index."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The notes that are verdicts, in their order."""
+        return tuple(note for note in self.notes if isinstance(note, Verdict))

@@ -14,6 +14,7 @@ from aaa.play import CallRefused
 from aaa.store.database import Database
 from aaa.store.journal import Journal
 from aaa.store.leases import Claim, claim_sessions, finish
+from aaa.store.notes import Place
 from aaa.store.reading import recorded
 from aaa.store.rounds import get_script
 from aaa.types import Call, Note, Reply, Turn
@@ -49,9 +50,8 @@ async def _session(database: Database, script: Script, claim: Claim, answer: Ans
         return turns[index]
 
     async def record(index: int, after: int, note: Note) -> None:
-        whose = (claim.round, claim.session, claim.epoch)
-        a, b = turns[note.a], turns[note.b]
-        await journal.verdict(whose, index, after, note, claim.seed, a, b)
+        place = Place(claim.round, claim.session, claim.epoch, index, after)
+        await journal.note(place, note, claim.seed, turns)
 
     try:
         await drive(protocol.play(claim.seed, script.cast, options), grant, record, past)

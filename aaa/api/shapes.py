@@ -97,6 +97,8 @@ class SessionShape(BaseModel):
     finished_at: datetime | None
     turns: list[TurnShape]
     verdicts: list[VerdictShape]
+    notes: list[dict[str, Any]]
+    """What the play concluded besides: `evolved`, `steps`, `consensus`, by `kind`."""
     attempts: list[AttemptShape]
 
 

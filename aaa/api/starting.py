@@ -14,7 +14,7 @@ from pydantic import Field
 from aaa.catalogue import Catalogue, Script
 from aaa.errors import InputError, NotFound
 from aaa.preflight import check_prices
-from aaa.scenario import MOST_USD, Scenario, Seeds, override, parse
+from aaa.scenario import MOST_USD, Scenario, Seeds, names_a_file, override, parse
 from aaa.types import Seed, Value
 
 RUNS_CODE = ("python_tests",)
@@ -64,6 +64,7 @@ def _scenario(catalogue: Catalogue, asked: StartRound) -> tuple[Scenario, Path]:
         scenario = parse(Scenario, override(asked.scenario, asked.overrides), "scenario")
     _check_modules(scenario, theirs)
     _check_checkers(scenario, theirs)
+    _check_options(scenario, theirs)
     file = scenario.seeds.file
     if file is not None and (theirs is None or file != theirs.seeds.file):
         folder = folder_of_seeds(file, catalogue.scenario_folders)
@@ -81,6 +82,17 @@ def _check_modules(scenario: Scenario, theirs: Scenario | None) -> None:
             raise InputError(
                 f"scenario: key {key!r}: {id!r} is a module, which only a scenario file of the "
                 "operator may name; name a shipped one"
+            )
+
+
+def _check_options(scenario: Scenario, theirs: Scenario | None) -> None:
+    """An option may name a file to read, so what does stands in the operator's own files only."""
+    own = {} if theirs is None else theirs.protocol.options
+    for key, value in scenario.protocol.options.items():
+        if names_a_file(value) and value != own.get(key):
+            raise InputError(
+                f"scenario: key 'protocol.options.{key}': only a scenario file of the operator may name "
+                "a file; send the lines themselves, as a list"
             )
 
 

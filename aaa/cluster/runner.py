@@ -31,6 +31,7 @@ from aaa.store.leases import (
     renew,
     take_over,
 )
+from aaa.store.notes import Place
 from aaa.store.reading import recorded
 from aaa.store.rounds import get_script
 from aaa.store.steering import pause_for, wanted_of
@@ -244,15 +245,8 @@ class Runner:
             return turns[index]
 
         async def record(index: int, after: int, note: Note) -> None:
-            await self.journal.verdict(
-                (claim.round, claim.session, claim.epoch),
-                index,
-                after,
-                note,
-                claim.seed,
-                turns[note.a],
-                turns[note.b],
-            )
+            place = Place(claim.round, claim.session, claim.epoch, index, after)
+            await self.journal.note(place, note, claim.seed, turns)
 
         await drive(protocol.play(claim.seed, script.cast, options), grant, record, past)
 

@@ -9,7 +9,7 @@ from aaa.client import Client, Round
 from aaa.commands.opening import open_client, say, show
 from aaa.commands.table import print_rows
 from aaa.errors import InputError
-from aaa.scenario import Scenario, override, parse, parse_setting, read_yaml
+from aaa.scenario import Scenario, override, parse, parse_setting, read_yaml, with_lines
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
 
@@ -44,8 +44,9 @@ def is_file(scenario: str) -> bool:
 
 
 def inline(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
-    """A scenario file as an object that needs no file: its seeds inside it. Raises `InputError`."""
+    """A scenario file as an object that needs no file: its seeds and lines inside it. Raises `InputError`."""
     scenario = parse(Scenario, override(read_yaml(path), overrides), str(path))
+    scenario = with_lines(scenario, path.parent)
     seeds = load_seeds(scenario.seeds, path.parent)
     plain = scenario.model_dump(mode="json")
     plain["seeds"] = {"inline": [seed.model_dump(mode="json") for seed in seeds]}

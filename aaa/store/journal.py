@@ -23,12 +23,12 @@ from aaa.store.budget import NOTHING, Change, caps, minus, plus, reserve, settle
 from aaa.store.database import Database, patiently
 from aaa.store.events import append
 from aaa.store.gates import hold
+from aaa.store.notes import Place, owned, record_note
 from aaa.store.spool import Kept, Spool
 from aaa.store.steering import pause_for
 from aaa.store.tables import attempts
 from aaa.store.turns import NO_ATTEMPT, find_turn, insert_turn
-from aaa.store.verdicts import owned, record_verdict
-from aaa.types import Seed, Turn, Verdict
+from aaa.types import Note, Seed, Turn
 
 EXCERPT = 600
 """Characters of a turn's text that travel in its event."""
@@ -45,7 +45,7 @@ class Closed(NamedTuple):
 
 
 class Journal:
-    """`asking.Journal` on PostgreSQL, and the verdicts beside it."""
+    """`asking.Journal` on PostgreSQL, and the notes beside it."""
 
     def __init__(self, database: Database, spool: Spool | None = None, seat: str = "") -> None:
         """`spool`: where answers wait on disk while the database is away; `seat`: whose journal it is."""
@@ -181,21 +181,9 @@ class Journal:
                 happened = [("turn", _turn_event(wish, turn))]
                 await append(connection, wish.round, happened, {"turns": 1}, late=True)
 
-    async def verdict(
-        self,
-        whose: tuple[str, int, int],
-        index: int,
-        after: int,
-        verdict: Verdict,
-        seed: Seed,
-        a: Turn,
-        b: Turn,
-    ) -> None:
-        """Record a verdict with its ballots. `whose`: (round, session, epoch). Raises `LeaseLost`."""
-        await patiently(
-            lambda: record_verdict(self.database, whose, index, after, verdict, seed, a, b),
-            for_s=20,
-        )
+    async def note(self, place: Place, note: Note, seed: Seed, turns: Mapping[int, Turn]) -> None:
+        """Record a note of the play. `turns`: of its session, by index. Raises `LeaseLost`."""
+        await patiently(lambda: record_note(self.database, place, note, seed, turns), for_s=20)
 
 
 async def pause_at_budget(database: Database, round_id: str) -> None:

@@ -11,7 +11,7 @@ from aaa.catalogue import Script
 from aaa.errors import NotFound
 from aaa.store.database import Database
 from aaa.store.rounds import get_script
-from aaa.store.tables import attempts, ballots, messages, sessions, turns, verdicts
+from aaa.store.tables import attempts, ballots, messages, notes, sessions, turns, verdicts
 from aaa.store.turns import read_turn
 from aaa.transcripts import Transcript
 from aaa.types import Ballot, Message, Messages, Recorded, Seed, Turn, Value, Verdict
@@ -107,7 +107,12 @@ async def get_session(database: Database, session: int) -> dict[str, Any]:
             "turns": [_flat(turn) for turn in journal.turns],
             "verdicts": [
                 {"index": index, "after": after, "pair": pair, **v.model_dump(mode="json")}
-                for (index, after, pair), v in zip(extra, journal.notes, strict=True)
+                for (index, after, pair), v in zip(extra, journal.verdicts, strict=True)
+            ],
+            "notes": [
+                {"index": index, **note.model_dump(mode="json")}
+                for index, note in enumerate(journal.notes)
+                if not isinstance(note, Verdict)
             ],
             "attempts": [
                 {k: v for k, v in a._mapping.items() if k not in ("session_id", "reserved_usd")}
@@ -190,7 +195,7 @@ async def find_pair(database: Database, pair: str) -> list[tuple[int, int]]:
 
 
 async def _recorded(connection: AsyncConnection, ids: Sequence[int]) -> dict[int, Recorded]:
-    """Session -> its journal, for all of them in four queries."""
+    """Session -> its journal, for all of them in five queries."""
     turn_rows = await _rows(connection, turns, ids, "session_id", "index")
     verdict_rows = await _rows(connection, verdicts, ids, "session_id", "index")
     ballot_rows = await _rows(connection, ballots, ids, "session_id", "verdict", "number")
@@ -205,12 +210,18 @@ async def _recorded(connection: AsyncConnection, ids: Sequence[int]) -> dict[int
     for row in ballot_rows:
         own = cast.setdefault((row["session_id"], row["verdict"]), [])
         own.append(Ballot(**{name: row[name] for name in Ballot.model_fields}))
-    made_notes: dict[int, list[Verdict]] = {id: [] for id in ids}
+    made_notes: dict[int, dict[int, Any]] = {id: {} for id in ids}
+    for row in await _rows(connection, notes, ids, "session_id", "index"):
+        made_notes[row["session_id"]][row["index"]] = row["data"]
     for row in verdict_rows:
         context = tuple(chats[h] for h in row["context"])
         own_ballots = cast.get((row["session_id"], row["index"]), [])
-        made_notes[row["session_id"]].append(_verdict(row, context, own_ballots))
-    return {id: Recorded(turns=tuple(made_turns[id]), notes=tuple(made_notes[id])) for id in ids}
+        made_notes[row["session_id"]][row["index"]] = _verdict(row, context, own_ballots)
+    return {id: _journal(made_turns[id], made_notes[id]) for id in ids}
+
+
+def _journal(own: Iterable[Turn], noted: Mapping[int, Any]) -> Recorded:
+    return Recorded(turns=tuple(own), notes=tuple(noted[index] for index in sorted(noted)))
 
 
 def _verdict(row: Mapping[str, Any], context: Messages, own: Iterable[Ballot]) -> Verdict:

@@ -258,6 +258,19 @@ ballots = Table(
     ),
 )
 
+notes = Table(
+    "notes",
+    metadata,
+    Column("session_id", BigInteger, nullable=False),
+    Column("index", Integer, nullable=False),  # one sequence for notes of all kinds, verdicts too
+    Column("after", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+    _now("at"),
+    PrimaryKeyConstraint("session_id", "index"),
+    ForeignKeyConstraint(["session_id"], ["sessions.id"], ondelete="CASCADE"),
+)
+
 events = Table(
     "events",
     metadata,

@@ -70,7 +70,7 @@ async def test_checker_and_judge_that_disagree_make_none(
 ) -> None:
     round_id = await played(database, tmp_path, "agrees", "regex")
     (transcript,) = [t async for t in transcripts(database, [round_id])]
-    outcomes = [(n.edge, n.outcome, len(n.ballots)) for n in transcript.recorded.notes]
+    outcomes = [(n.edge, n.outcome, len(n.ballots)) for n in transcript.recorded.verdicts]
     assert outcomes[:2] == [("revision", "flip", 4)] * 2
     assert list(lines(transcript, "canonical")) == []
 
@@ -82,7 +82,7 @@ async def test_a_record_read_back_is_replayed_without_a_check(
     round_id = await played(database, tmp_path, "decides", "python_tests")
     (transcript,) = [t async for t in transcripts(database, [round_id])]
     script = await get_script(database, round_id)
-    scores = [b.scores for n in transcript.recorded.notes for b in n.ballots]
+    scores = [b.scores for n in transcript.recorded.verdicts for b in n.ballots]
     assert {"a": 1 / 3} in scores
 
     def session() -> Play[None]:

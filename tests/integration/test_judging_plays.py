@@ -41,10 +41,12 @@ async def test_ballots_are_kept_and_replayed(
     async for told in transcripts(database, [made.id]):
         assert told.status == "completed"
         again = rehearse(protocol.play(told.seed, script.cast, protocol.options()), classroom)
-        assert [n.ballots for n in told.recorded.notes] == [n.ballots for n in again.recorded.notes]
-        outcomes = {n.outcome for n in told.recorded.notes}
+        assert [n.ballots for n in told.recorded.verdicts] == [
+            n.ballots for n in again.recorded.verdicts
+        ]
+        outcomes = {n.outcome for n in told.recorded.verdicts}
         assert outcomes <= {"win", "tie"}
-        assert all(n.ballots for n in told.recorded.notes)
+        assert all(n.ballots for n in told.recorded.verdicts)
         await drive(
             protocol.play(told.seed, script.cast, protocol.options()),
             _nobody_is_asked,
@@ -83,13 +85,14 @@ async def test_verdicts_over_http_are_those_of_a_rehearsal(play: str) -> None:
             return Turn(index=index, call=call, reply=await model.complete(request))
 
         async def record(index: int, after: int, value: Note) -> None:
+            assert isinstance(value, Verdict)
             heard.append(value)
 
         await drive(contest(), grant, record, Recorded())
         await model.close()
     (verdict,) = heard
     assert (verdict.outcome, verdict.winner, verdict.chosen) == ("win", "b", 1)
-    (rehearsed,) = rehearse(contest(), stub_judge()).recorded.notes
+    (rehearsed,) = rehearse(contest(), stub_judge()).recorded.verdicts
     assert [(b.judge, b.order, b.prefers, b.scores) for b in verdict.ballots] == [
         (b.judge, b.order, b.prefers, b.scores) for b in rehearsed.ballots
     ]

@@ -22,6 +22,7 @@ from aaa.types import (
     CheckWish,
     ChoiceShape,
     Judging,
+    Note,
     Recorded,
     Reply,
     Seed,
@@ -56,7 +57,7 @@ def judged(
         return verdict
 
     done = rehearse(play(), answer, check=lambda wish: {i: found[i] for i in wish.answers})
-    (verdict,) = done.recorded.notes
+    (verdict,) = done.recorded.verdicts
     return verdict, done
 
 
@@ -169,7 +170,8 @@ class Table:
         self.turns.append(made)
         return made
 
-    async def record(self, index: int, after: int, note: Verdict) -> None:
+    async def record(self, index: int, after: int, note: Note) -> None:
+        assert isinstance(note, Verdict)
         self.notes.append(note)
 
     async def check(self, wish: CheckWish) -> Checks:
@@ -266,7 +268,7 @@ def test_plays_side_by_side_get_their_own_checks() -> None:
 def test_an_estimate_counts_no_judge_where_the_checker_decides() -> None:
     done = rehearse(session(), lambda call: f"text {len(call.messages)} {call.agent}")
     assert {t.call.purpose for t in done.recorded.turns} == {"draft", "critique", "revision"}
-    assert [n.outcome for n in done.recorded.notes[:2]] == ["win", "win"]
+    assert [n.outcome for n in done.recorded.verdicts[:2]] == ["win", "win"]
 
 
 def test_a_pair_decided_by_a_checker_shows_it_in_the_canonical_row() -> None:

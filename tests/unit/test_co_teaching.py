@@ -35,20 +35,20 @@ def test_one_student_one_round() -> None:
     assert purposes(done) == [
         "anna draft", "tutor critique", "anna revision", "judge ballot", "judge ballot",
     ]  # fmt: skip
-    (verdict,) = done.recorded.notes
+    (verdict,) = done.recorded.verdicts
     assert (verdict.edge, verdict.chosen, verdict.rejected) == ("revision", 2, 0)
     assert verdict.context == SEED.prompt
 
 
 def test_a_revision_that_loses_ends_the_rounds() -> None:
     done = played(ANNA, newer_wins=False, rounds=4)
-    (verdict,) = done.recorded.notes
+    (verdict,) = done.recorded.verdicts
     assert (verdict.chosen, verdict.rejected) == (0, 2)
 
 
 def test_winning_revisions_go_on_for_all_rounds() -> None:
     done = played(ANNA, rounds=3)
-    assert [v.edge for v in done.recorded.notes] == ["revision"] * 3
+    assert [v.edge for v in done.recorded.verdicts] == ["revision"] * 3
     assert purposes(done).count("anna revision") == 3
     second = done.recorded.turns[5]
     assert second.call.purpose == "critique"
@@ -58,14 +58,14 @@ def test_winning_revisions_go_on_for_all_rounds() -> None:
 def test_students_work_side_by_side_and_meet_at_the_end() -> None:
     done = played(ANNA, BEN)
     assert done.batches == (2, 2, 2, 4, 2)
-    assert [v.edge for v in done.recorded.notes] == ["revision", "revision", "peer"]
-    peer = done.recorded.notes[-1]
+    assert [v.edge for v in done.recorded.verdicts] == ["revision", "revision", "peer"]
+    peer = done.recorded.verdicts[-1]
     texts = {done.recorded.turns[i].call.purpose for i in (peer.a, peer.b)}
     assert texts == {"revision"}
 
 
 def test_peers_can_be_left_out() -> None:
-    assert [v.edge for v in played(ANNA, BEN, peers=False).recorded.notes] == ["revision"] * 2
+    assert [v.edge for v in played(ANNA, BEN, peers=False).recorded.verdicts] == ["revision"] * 2
 
 
 def test_it_plays_the_same_twice() -> None:

@@ -10,7 +10,7 @@ from aaa.drive import drive
 from aaa.errors import ModelError, ReplayMismatch
 from aaa.play import Play, rehearse
 from aaa.protocols import co_teaching
-from aaa.types import Call, ChoiceShape, Judging, Note, Recorded, Reply, Turn
+from aaa.types import AnyNote, Call, ChoiceShape, Judging, Note, Recorded, Reply, Turn, Verdict
 from tests.classroom import ANNA, BEN, SEED, cast
 
 CAST = cast(ANNA, BEN, judging=Judging(play="logprob"))
@@ -36,7 +36,7 @@ class Journal:
 
     def __init__(self, past: Recorded) -> None:
         self.turns = {t.index: t for t in past.turns}
-        self.notes = list(past.notes)
+        self.notes: list[AnyNote] = list(past.notes)
         self.asked: list[int] = []
 
     async def grant(self, index: int, call: Call) -> Turn:
@@ -48,6 +48,7 @@ class Journal:
     async def record(self, index: int, after: int, note: Note) -> None:
         assert index == len(self.notes)
         assert after <= len(self.turns)
+        assert isinstance(note, Verdict)
         self.notes.append(note)
 
     def recorded(self) -> Recorded:

@@ -194,7 +194,7 @@ def test_formats_are_the_files() -> None:
 @pytest.mark.parametrize("format", exporters.FORMATS)
 def test_every_format_tells_of_a_related_judge_that_was_allowed(format: str) -> None:
     given = transcript()
-    (verdict,) = given.recorded.notes
+    (verdict,) = given.recorded.verdicts
     notes = (verdict.model_copy(update={"related_judges": True}),)
     allowed = given.model_copy(
         update={"recorded": given.recorded.model_copy(update={"notes": notes})}

@@ -39,7 +39,7 @@ def test_given_answers_are_turns_that_nobody_was_asked_for() -> None:
 
 
 def test_the_verdict_is_about_the_given_answers() -> None:
-    (verdict,) = played(LABELLED, cast()).recorded.notes
+    (verdict,) = played(LABELLED, cast()).recorded.verdicts
     assert (verdict.outcome, verdict.winner, verdict.edge) == ("win", "a", "labelled")
     assert (verdict.chosen, verdict.rejected) == (0, 1)
 
@@ -59,10 +59,13 @@ def _labelled(label: object) -> Seed:
 
 def test_together_is_one_verdict_and_apart_is_one_of_each() -> None:
     judges = cast(JUDGE, OTHER)
-    (verdict,) = played(LABELLED, judges).recorded.notes
+    (verdict,) = played(LABELLED, judges).recorded.verdicts
     assert {ballot.judge for ballot in verdict.ballots} == {"judge", "umpire"}
     apart = played(LABELLED, judges, Options(judges="apart"))
-    assert [{b.judge for b in v.ballots} for v in apart.recorded.notes] == [{"judge"}, {"umpire"}]
+    assert [{b.judge for b in v.ballots} for v in apart.recorded.verdicts] == [
+        {"judge"},
+        {"umpire"},
+    ]
     assert apart.batches == (2, 4), "both judges are asked at once"
 
 
@@ -70,9 +73,9 @@ def test_a_relative_of_an_author_does_not_judge() -> None:
     known = KNOWN.model_copy(update={"a": Answer(text="scattering", author=ANNA)})
     seed = SEED.model_copy(update={"comparison": known})
     sister = Agent(name="sister", family=ANNA.family)
-    (verdict,) = played(seed, cast(sister)).recorded.notes
+    (verdict,) = played(seed, cast(sister)).recorded.verdicts
     assert verdict.outcome == "abstain"
-    (verdict,) = played(seed, cast(sister, OTHER)).recorded.notes
+    (verdict,) = played(seed, cast(sister, OTHER)).recorded.verdicts
     assert {ballot.judge for ballot in verdict.ballots} == {"umpire"}
 
 

@@ -28,7 +28,7 @@ def ranked(
     seats = cast(ANNA, BEN, judging=Judging.model_validate({"play": "logprob", **judging}))
     done = rehearse(rank(seats, SEED, turns), judge or stub_judge())
     assert isinstance(done.result, Ranking)
-    assert done.result.verdicts == done.recorded.notes
+    assert done.result.verdicts == done.recorded.verdicts
     return done.result
 
 

@@ -114,8 +114,8 @@ def test_no_checker_decides_what_a_judge_is_measured_by(tmp_path: Path) -> None:
     [
         ({"prompt": "Q?", "answer_a": "x", "answer_b": "y"}, "no labelled pair"),
         ({"prompt": "Q?"}, "no labelled pair"),
-        ({"prompt": "Q?", "answer_a": "x", "label": "a"}, "comparison.b.text"),
-        ({"prompt": "Q?", "answer_a": "x", "answer_b": "y", "label": "A"}, "comparison.label"),
+        ({"prompt": "Q?", "answer_a": "x", "label": "a"}, "field .answer_b"),
+        ({"prompt": "Q?", "answer_a": "x", "answer_b": "y", "label": "A"}, "field .label"),
         ({"answer_a": "x", "answer_b": "y", "label": "a"}, "no field 'prompt'"),
         ({"prompt": "Q?", "answer_a": "x\0", "answer_b": "y", "label": "a"}, "NUL"),
     ],

@@ -61,7 +61,7 @@ def test_together_merges_batches_and_keeps_order() -> None:
     assert done.batches == (3, 2, 1)
     asked = [t.call.messages[-1].content for t in done.recorded.turns]
     assert asked == ["a0", "b0", "c0", "b1", "c1", "b2"]
-    assert [n.edge for n in done.recorded.notes] == ["a", "c", "b"]
+    assert [n.edge for n in done.recorded.verdicts] == ["a", "c", "b"]
 
 
 def test_together_of_nothing_and_of_silent_plays() -> None:

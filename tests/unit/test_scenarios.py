@@ -85,8 +85,8 @@ def test_a_shipped_scenario_plays_to_the_end_and_the_same_twice(
     for seed in seeds:
         first = played(script, seed)
         assert first == played(script, seed)
-        assert len(first.recorded.notes) == 1
-        outcomes |= {note.outcome for note in first.recorded.notes}
+        assert len(first.recorded.verdicts) == 1
+        outcomes |= {note.outcome for note in first.recorded.verdicts}
     assert "error" not in outcomes
     assert "win" in outcomes
 

@@ -1,7 +1,11 @@
-"""Verdicts with their ballots, written only by the session's present owner."""
+"""What plays conclude: verdicts with their ballots, and every other note; written by a session's owner only.
 
-from collections.abc import Sequence
-from typing import Any
+Verdicts have tables of their own, since pairs, ratings and counts are made from them; other notes are kept as
+they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import insert, select, true
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -11,41 +15,77 @@ from aaa.asking import LeaseLost
 from aaa.failpoints import hit
 from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.tables import ballots, sessions, verdicts
+from aaa.store.tables import ballots, notes, sessions, verdicts
 from aaa.store.turns import insert_messages, message_hash
 from aaa.transcripts import pair_id
-from aaa.types import Seed, Turn, Verdict
+from aaa.types import Note, Seed, Turn, Verdict
+
+LONG = {"prompt", "context", "steps"}
+"""Fields of a note that its event leaves out: they are in the session."""
 
 
-async def record_verdict(
-    database: Database,
-    whose: tuple[str, int, int],
-    index: int,
-    after: int,
+class Place(NamedTuple):
+    """Where a note stands: under whose claim, as which note of the session, after how many turns."""
+
+    round: str
+    session: int
+    epoch: int
+    number: int
+    after: int
+
+
+async def record_note(
+    database: Database, place: Place, note: Note, seed: Seed, turns: Mapping[int, Turn]
+) -> None:
+    """Record a note, once. `turns`: of the session, by index. Raises `LeaseLost`."""
+    async with database.begin() as connection:
+        await owned(connection, place.session, place.epoch)
+        if isinstance(note, Verdict):
+            made = await _verdict(connection, place, note, seed, turns)
+        else:
+            made = await _other(connection, place, note)
+        if made is None:
+            return
+        hit("verdict.inside")
+        event, counters = made
+        await append(connection, place.round, [event], counters, late=True)
+    hit("verdict.after")
+
+
+Event = tuple[tuple[str, dict[str, Any]], dict[str, int]]
+"""What happened (kind, data), and what it adds to the round's counters."""
+
+
+async def _other(connection: AsyncConnection, place: Place, note: Note) -> Event | None:
+    plain = note.model_dump(mode="json")
+    row = {"session_id": place.session, "index": place.number, "after": place.after}
+    made = await connection.execute(
+        pg_insert(notes)
+        .values(row | {"kind": note.kind, "data": plain})
+        .on_conflict_do_nothing()
+        .returning(notes.c.index)
+    )
+    if made.scalar_one_or_none() is None:
+        return None
+    short = {key: value for key, value in plain.items() if key not in LONG}
+    return ("note", {"session": place.session, "index": place.number, **short}), {}
+
+
+async def _verdict(
+    connection: AsyncConnection,
+    place: Place,
     verdict: Verdict,
     seed: Seed,
-    a: Turn,
-    b: Turn,
-) -> None:
-    """Record a verdict with its ballots, once. `whose`: (round, session, epoch). Raises `LeaseLost`."""
-    round_id, session, epoch = whose
+    turns: Mapping[int, Turn],
+) -> Event | None:
+    a, b = turns[verdict.a], turns[verdict.b]
     pair = pair_id(seed, verdict, a, b)
-    async with database.begin() as connection:
-        await owned(connection, session, epoch)
-        await insert_messages(connection, verdict.context)
-        if not await _insert(connection, session, index, after, verdict, pair):
-            return
-        await _insert_ballots(connection, session, index, verdict)
-        hit("verdict.inside")
-        event = _event(session, index, verdict, pair, a, b)
-        await append(
-            connection,
-            round_id,
-            [("verdict", event)],
-            {f"verdicts_{verdict.outcome}": 1, "pairs": int(pair is not None)},
-            late=True,
-        )
-    hit("verdict.after")
+    await insert_messages(connection, verdict.context)
+    if not await _insert(connection, place.session, place.number, place.after, verdict, pair):
+        return None
+    await _insert_ballots(connection, place.session, place.number, verdict)
+    event = _event(place.session, place.number, verdict, pair, a, b)
+    return ("verdict", event), {f"verdicts_{verdict.outcome}": 1, "pairs": int(pair is not None)}
 
 
 async def owned(connection: AsyncConnection, session: int, epoch: int) -> None:

@@ -13,9 +13,10 @@ from aaa import plugins
 from aaa.catalogue import Script
 from aaa.measuring import Judged, JudgeFigures, PanelFigures, measure, panel
 from aaa.resampling import Figure
-from aaa.scenario import AgentCard, setting
+from aaa.scenario import AgentCard
 from aaa.transcripts import Transcript
 from aaa.types import Ballot, Judging, Required, Seed, Value, Verdict, fingerprint
+from aaa.yaml_files import setting
 
 
 class Calibration(Value):

@@ -16,10 +16,11 @@ from aaa import plugins
 from aaa.errors import InputError, NotFound
 from aaa.judges import eligible
 from aaa.protocols import given
-from aaa.scenario import NAME, AgentCard, Scenario, override, parse, read_yaml, with_lines
+from aaa.scenario import NAME, AgentCard, Scenario, with_lines
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
 from aaa.types import Agent, Cast, Seed, Value, fingerprint
+from aaa.yaml_files import override, parse, read_yaml
 
 
 class Script(Value):

@@ -245,6 +245,11 @@ class Client:
         report: Json = await self._ask("POST", _path("rounds", round_id, "calibration"))
         return report
 
+    async def signals(self, round_id: str) -> Json:
+        """Seed id -> how hard a round's seeds were, and how far they told models apart."""
+        found: Json = await self._ask("GET", _path("rounds", round_id, "signals"))
+        return found
+
     async def rejudge(self, round_id: str, asked: Mapping[str, Any]) -> Round:
         """Start a round that judges that one's recorded answers again."""
         made: Round = await self._ask("POST", _path("rounds", round_id, "rejudge"), dict(asked))

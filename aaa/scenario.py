@@ -1,25 +1,19 @@
 """Agent cards and scenarios: what a user writes in YAML, as checked values.
 
-An error names the file, the key and the valid choices. The id of a card or scenario is its file name.
-Left out: where files are found (`catalogue.py`) and what the seeds are (`seeds.py`).
+The id of a card or scenario is its file name. Left out: reading YAML (`yaml_files.py`), where files are found
+(`catalogue.py`) and what the seeds are (`seeds.py`).
 """
 
-import copy
-import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from aaa.errors import InputError
 from aaa.types import Agent, Comparison, Judging, Messages, Sampling, Value
-from aaa.wording import sentences
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,99}$"
-MAX_YAML_BYTES = 1_000_000
 MOST_USD = 1e9
 MOST_COUNT = 10**15
 
@@ -203,56 +197,6 @@ class Scenario(Value):
         return tuple(seat for seat, cap in self.seat_budgets.items() if cap.usd is not None)
 
 
-V = TypeVar("V", bound=Value)
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses duplicate keys and aliases (a billion laughs needs aliases)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.YAMLError(f"line {event.start_mark.line + 1}: aliases (*name) are not taken")
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = key_node.value
-            if key in seen:
-                raise yaml.YAMLError(
-                    f"line {key_node.start_mark.line + 1}: key {key!r} stands twice"
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises `InputError` naming file and line."""
-    try:
-        text = path.read_text("utf-8")
-        if len(text) > MAX_YAML_BYTES:
-            raise InputError(f"{path}: larger than {MAX_YAML_BYTES} bytes")
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        where = " ".join(str(error).split())
-        raise InputError(f"{path}: not readable as YAML: {where}") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: expected keys and values, got {type(data).__name__}")
-    return data
-
-
-def parse(kind: type[V], data: Mapping[str, Any], where: str) -> V:
-    """`data` as a `kind`. Raises `InputError`: where, which key, what is wrong, what would be right."""
-    try:
-        return kind.model_validate(data)
-    except ValidationError as error:
-        lines = sentences(kind, error)[:5]
-        raise InputError("\n".join(f"{where}: {line}" for line in lines)) from error
-
-
 LINES_OF = "lines_of"
 """An option written as `{lines_of: FILE}` is the list of that file's lines that hold something."""
 MOST_LINES = 10_000
@@ -288,34 +232,3 @@ def _lines(path: Path, key: str) -> list[str]:
     if not 0 < len(kept) <= MOST_LINES:
         raise InputError(f"{where}: has {len(kept)} lines; it needs 1 to {MOST_LINES}")
     return kept
-
-
-def override(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """`data` with dotted keys replaced: `{"protocol.options.rounds": 2}`. Raises `InputError`."""
-    result = copy.deepcopy(dict(data))
-    for key, value in overrides.items():
-        *path, last = key.split(".")
-        place: Any = result
-        for part in path:
-            place = place.setdefault(part, {}) if isinstance(place, dict) else None
-            if not isinstance(place, dict):
-                raise InputError(f"override {key!r}: {part!r} has no keys below it")
-        place[last] = value
-    return result
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """`key=value` from a command line, the value read as YAML. Raises `InputError`."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise InputError(f"expected key=value, got {text!r}")
-    try:
-        return key.strip(), yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{key}: {value!r} is not readable as a YAML value") from error
-
-
-def setting(key: str, value: Any) -> str:
-    """What `parse_setting` reads as that key and value, quoted for a shell."""
-    plain = isinstance(value, str) and parse_setting(f"{key}={value}") == (key, value)
-    return shlex.quote(f"{key}={value if plain else json.dumps(value, ensure_ascii=False)}")

@@ -19,6 +19,7 @@ from aaa.api.problems import errors
 from aaa.api.starting import StartRound, prepare
 from aaa.calibration import Calibration, Report, calibrate, judging_key
 from aaa.catalogue import Catalogue, Script
+from aaa.curriculum.analysis import Signals, signals
 from aaa.errors import AAAError, Conflict, InputError
 from aaa.estimate import Estimate, estimate
 from aaa.rejudging import Changes, changes, comparisons
@@ -58,7 +59,7 @@ REJUDGED = "-rejudged"
 
 
 def routes(database: Database, catalogue: Catalogue) -> APIRouter:
-    """`/v1/rounds/{id}/calibration`, `…/rejudge` and `…/changes`."""
+    """`/v1/rounds/{id}/calibration`, `…/signals`, `…/rejudge` and `…/changes`."""
     router = APIRouter(prefix="/v1/rounds/{round_id}", tags=["judging"])
     _measuring(router, database)
     _again(router, database, catalogue)
@@ -80,6 +81,12 @@ def _measuring(router: APIRouter, database: Database) -> None:
             raise Conflict(f"round {round_id!r} holds no labelled pair that a judge judged alone")
         await keep_calibrations(database, report.calibrations)
         return report
+
+    @router.get("/signals", dependencies=[needs("viewer")], responses=errors(404))
+    async def told_of_seeds(round_id: RoundId) -> dict[str, Signals]:
+        """Seed id -> how hard it was, and how far it told models apart, as far as the verdicts say."""
+        read = transcripts(database, [round_id])
+        return {t.seed.id: signals(t.recorded.verdicts) async for t in read}
 
 
 def _again(router: APIRouter, database: Database, catalogue: Catalogue) -> None:

@@ -14,8 +14,9 @@ from pydantic import Field
 from aaa.catalogue import Catalogue, Script
 from aaa.errors import InputError, NotFound
 from aaa.preflight import check_prices
-from aaa.scenario import MOST_USD, Scenario, Seeds, names_a_file, override, parse
+from aaa.scenario import MOST_USD, Scenario, Seeds, names_a_file
 from aaa.types import Seed, Value
+from aaa.yaml_files import override, parse
 
 RUNS_CODE = ("python_tests",)
 """Checkers that run what a seed and an answer hold."""

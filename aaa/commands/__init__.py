@@ -1,1 +1,1 @@
-"""What each command of the CLI does; `aaa/cli.py` declares them. Data on stdout, prose on stderr."""
+"""What each command of the CLI does; `aaa/cli/` declares them. Data on stdout, prose on stderr."""

@@ -17,10 +17,11 @@ from aaa.errors import InputError
 from aaa.estimate import estimate
 from aaa.measuring import JudgeFigures
 from aaa.preflight import check_prices, check_reach
-from aaa.scenario import Scenario, Seeds, override, parse
+from aaa.scenario import Scenario, Seeds
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
 from aaa.types import Seed
+from aaa.yaml_files import override, parse
 
 
 class Wanted(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Any
 from aaa.api.server import local_api
 from aaa.catalogue import open_catalogue
 from aaa.client import Client, connect
-from aaa.scenario import setting
 from aaa.settings import Settings
 from aaa.store.database import open_database
+from aaa.yaml_files import setting
 
 
 @asynccontextmanager

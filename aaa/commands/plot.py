@@ -5,7 +5,7 @@ file. Left out: everything a picture does not need to be read.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SUFFIXES = (".png", ".svg")
-MOST_PLAYERS = 500
+MOST_ROWS = 500
 """In one picture; more could not be read."""
 SCALE = "Bradley-Terry rating (400 points: odds of 10 to 1), 95 % interval; dotted: a rough guide"
 INK, PALE = "#1f4e79", "#b8c4d0"
@@ -30,29 +30,49 @@ def check_path(path: Path) -> None:
 
 def write_plot(boards: Sequence[Board], path: Path) -> None:
     """Draw boards below each other. Raises `InputError` for too many players, `SetupError` for the file."""
-    check_path(path)
-    picture = draw(boards, path.suffix.lower().lstrip("."))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture)
-    except OSError as error:
-        raise SetupError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+    save(path, *_drawn(boards))
 
 
 def draw(boards: Sequence[Board], format: str) -> bytes:
     """The picture as bytes of a PNG or SVG file."""
+    return picture(format, *_drawn(boards))
+
+
+def _drawn(boards: Sequence[Board]) -> tuple[list[int], "Draw"]:
+    def every(axes: "list[Axes]") -> None:
+        for one, board in zip(axes, boards, strict=True):
+            _draw_board(one, board)
+
+    return [len(board.ratings) for board in boards], every
+
+
+Draw = Callable[["list[Axes]"], None]
+"""Draws into panels, which stand below each other."""
+
+
+def save(path: Path, rows: Sequence[int], draw: Draw) -> None:
+    """Write a picture whose panels have so many rows. Raises as `write_plot`."""
+    check_path(path)
+    drawn = picture(path.suffix.lower().lstrip("."), rows, draw)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(drawn)
+    except OSError as error:
+        raise SetupError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+
+
+def picture(format: str, rows: Sequence[int], draw: Draw) -> bytes:
+    """The same as bytes."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    rows = [len(board.ratings) for board in boards]
-    if sum(rows) > MOST_PLAYERS:
-        raise InputError(f"{sum(rows)} rows are too many to draw; at most {MOST_PLAYERS}")
-    # hashsalt, text as text, no date: the same boards give the same bytes
+    if sum(rows) > MOST_ROWS:
+        raise InputError(f"{sum(rows)} rows are too many to draw; at most {MOST_ROWS}")
+    # hashsalt, text as text, no date: the same figures give the same bytes
     with rc_context({"svg.hashsalt": "aaa", "svg.fonttype": "none", "text.parse_math": False}):
         figure = Figure(figsize=(8, sum(0.3 * n + 1.1 for n in rows)), layout="constrained")
         every = figure.subplots(len(rows), 1, squeeze=False, height_ratios=[n + 2 for n in rows])
-        for axes, board in zip(every[:, 0], boards, strict=True):
-            _draw_board(axes, board)
+        draw(list(every[:, 0]))
         file = io.BytesIO()
         no_date = {"Date": None} if format == "svg" else {"Software": None}
         figure.savefig(file, format=format, dpi=150, metadata=no_date)

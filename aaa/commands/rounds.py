@@ -9,9 +9,10 @@ from aaa.client import Client, Round
 from aaa.commands.opening import open_client, say, show
 from aaa.commands.table import print_rows
 from aaa.errors import InputError
-from aaa.scenario import Scenario, override, parse, parse_setting, read_yaml, with_lines
+from aaa.scenario import Scenario, with_lines
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
+from aaa.yaml_files import override, parse, parse_setting, read_yaml
 
 CHANGEABLE = {
     "concurrency": "concurrency",

@@ -13,8 +13,9 @@ from aaa.cli import cli
 from aaa.exporters import FORMATS
 from aaa.play import rehearse
 from aaa.plugins import judging_play, names
-from aaa.scenario import AgentCard, Scenario, parse
+from aaa.scenario import AgentCard, Scenario
 from aaa.types import Agent, Cast, Message, Seed
+from aaa.yaml_files import parse
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -13,8 +13,9 @@ from aaa.catalogue import shipped
 from aaa.errors import NotFound, SetupError
 from aaa.models import open_model, sources, weights
 from aaa.models.sources import Unavailable, assemble
-from aaa.scenario import AgentCard, parse, read_yaml
+from aaa.scenario import AgentCard
 from aaa.settings import Settings
+from aaa.yaml_files import parse, read_yaml
 
 PARTS = [bytes([65 + n]) * (1000 + n) for n in range(12)]
 WHOLE = b"".join(PARTS)

@@ -7,7 +7,7 @@ import pytest
 
 from aaa.battles import Battle, Ledger
 from aaa.board import Board, Method
-from aaa.commands.plot import MOST_PLAYERS, check_path, draw, write_plot
+from aaa.commands.plot import MOST_ROWS, check_path, draw, write_plot
 from aaa.errors import InputError, SetupError
 from aaa.ratings import rate
 from tests.tournaments import tournament
@@ -61,7 +61,7 @@ def test_what_cannot_be_drawn_is_one_clear_line(board: Board, tmp_path: Path) ->
     with pytest.raises(InputError, match=r"plot.pdf.*\.png or \.svg"):
         check_path(tmp_path / "plot.pdf")
     with pytest.raises(InputError, match="too many to draw"):
-        draw([board] * (MOST_PLAYERS // 5 + 1), "svg")
+        draw([board] * (MOST_ROWS // 5 + 1), "svg")
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="cannot be written"):
         write_plot([board], tmp_path / "file" / "plot.svg")

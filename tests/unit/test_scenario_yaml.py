@@ -7,16 +7,9 @@ import pytest
 
 from aaa.catalogue import Catalogue
 from aaa.errors import InputError, NotFound
-from aaa.scenario import (
-    AgentCard,
-    Scenario,
-    Seeds,
-    override,
-    parse,
-    parse_setting,
-    read_yaml,
-)
+from aaa.scenario import AgentCard, Scenario, Seeds
 from aaa.types import Value
+from aaa.yaml_files import override, parse, parse_setting, read_yaml
 
 CARD = "name: {name}\nmodel: local/{name}\nfamily: {family}\n"
 SCENARIO = """\

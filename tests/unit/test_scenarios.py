@@ -17,9 +17,9 @@ from aaa.catalogue import Catalogue, Script, open_catalogue, shipped
 from aaa.checkers import grade
 from aaa.errors import InputError
 from aaa.play import Rehearsal, rehearse
-from aaa.scenario import parse_setting
 from aaa.settings import read_settings
 from aaa.types import Call, Check, ChoiceShape, JsonShape, Reply, Seed, fingerprint
+from aaa.yaml_files import parse_setting
 
 NAMES = ("agent", "chat", "multilingual", "quickstart", "reasoning")
 

@@ -8,9 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from aaa.calibration import calibrating
-from aaa.scenario import Scenario, override, parse_setting, setting
+from aaa.scenario import Scenario
 from aaa.types import Judging
 from aaa.wording import sentences
+from aaa.yaml_files import override, parse_setting, setting
 
 GOOD: dict[str, Any] = {"name": "a", "seats": {"judge": ["b"]}, "seeds": {"file": "c.jsonl"}}
 

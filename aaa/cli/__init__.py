@@ -1,0 +1,68 @@
+"""`aaa`: the command line. Its modules declare commands; what they do is in `aaa/commands/`.
+
+Data goes to stdout, prose to stderr.
+
+Exit codes: 0 done (a round: completed), 1 a round failed or was cancelled, 2 wrong input,
+3 something around us is missing or broken, 4 stopped before the end or not possible now, 130 interrupted.
+"""
+
+import sys
+
+import click
+
+from aaa import __version__
+from aaa.cli import catalogue, data, machine, playing, rounds
+from aaa.errors import AAAError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+EXIT_CODES = """\b
+Exit codes:
+  0    done; for `run` and `watch`: the round completed
+  1    the round failed or was cancelled
+  2    wrong input (arguments, YAML, seeds, names)
+  3    something around AAA is missing or broken (database, weights, keys, ports)
+  4    stopped before the end, or not possible in this state
+  130  interrupted"""
+
+
+@click.group(context_settings=CONTEXT, epilog=EXIT_CODES)
+@click.version_option(__version__, prog_name="aaa")
+def cli() -> None:
+    """AAA ("AI Align AI"): language models teach each other; preference data comes out."""
+
+
+for _command in (
+    playing.run,
+    playing.serve,
+    playing.watch,
+    playing.provider,
+    rounds.rounds,
+    data.export,
+    data.explain,
+    data.ratings,
+    catalogue.agents,
+    catalogue.judges,
+    catalogue.scenarios,
+    catalogue.seeds,
+    catalogue.models,
+    machine.db,
+    machine.doctor,
+):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """The console script: errors we know are one message and their exit code."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except AAAError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except (KeyboardInterrupt, click.Abort):
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None

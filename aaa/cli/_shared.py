@@ -1,0 +1,32 @@
+"""What the declarations of commands share."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print data as JSON on stdout.")
+
+
+def settings() -> Any:
+    """The settings of this process; imported when a command runs, as everything that costs time."""
+    from aaa.settings import read_settings
+
+    return read_settings()
+
+
+def overrides_of(texts: tuple[str, ...]) -> dict[str, Any]:
+    """`key=value …` as overrides. Raises `InputError`."""
+    from aaa.yaml_files import parse_setting
+
+    return dict(parse_setting(text) for text in texts)
+
+
+def run_to_end(work: Coroutine[Any, Any, int]) -> None:
+    """Run a command; its result is the exit code."""
+    end(asyncio.run(work))
+
+
+def end(code: int) -> None:
+    raise SystemExit(code)

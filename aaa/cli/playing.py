@@ -1,0 +1,92 @@
+"""Playing rounds here, and everything that runs until it is stopped."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from aaa.cli._shared import as_json, end, overrides_of, run_to_end, settings
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--resume", metavar="ROUND", help="Go on with this round instead of starting one.")
+@click.option("--budget-usd", type=click.FloatRange(min=0), help="Pause before spending more.")
+@click.option("--limit", type=click.IntRange(min=1), help="Take the first so many seeds.")
+@click.option("--set", "settings_", metavar="KEY=VALUE", multiple=True, help="Change the scenario.")
+@click.option("--no-tui", is_flag=True, help="Plain lines instead of the live view.")
+@click.option("--dry-run", is_flag=True, help="Check and rehearse: calls and cost, nothing spent.")
+@click.option("--next-steps", is_flag=True, hidden=True)
+@as_json
+def run(
+    scenario: str,
+    resume: str | None,
+    budget_usd: float | None,
+    limit: int | None,
+    settings_: tuple[str, ...],
+    no_tui: bool,
+    dry_run: bool,
+    next_steps: bool,
+    as_json: bool,
+) -> None:
+    """Play SCENARIO (a name, or a YAML file) here, from start to exported pairs."""
+    from aaa.commands import run as command
+
+    overrides = overrides_of(settings_) | ({} if limit is None else {"seeds.limit": limit})
+    wanted = command.Wanted(
+        scenario, overrides, budget_usd, resume, not no_tui, as_json, next_steps
+    )
+    if dry_run:
+        end(command.dry_run(settings(), wanted))
+    run_to_end(command.run(settings(), wanted))
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8700, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--api/--no-api", default=True, help="Serve the control plane.")
+@click.option("--supervisor/--no-supervisor", default=True, help="Run rounds on Ray.")
+def serve(host: str, port: int, api: bool, supervisor: bool) -> None:
+    """Run control plane and supervisor until stopped."""
+    from aaa.commands.serve import serve as command
+
+    run_to_end(command(settings(), host, port, api=api, supervisor=supervisor))
+
+
+@click.command()
+@click.argument("round_id", metavar="[ROUND]", required=False)
+@click.option("--no-tui", is_flag=True, help="Plain lines instead of the live view.")
+@as_json
+def watch(round_id: str | None, no_tui: bool, as_json: bool) -> None:
+    """Watch a round live (default: the newest)."""
+    from aaa.commands.opening import open_client
+    from aaa.commands.watch import watch as command
+
+    async def work() -> int:
+        async with open_client(settings()) as client:
+            tui = not no_tui and sys.stdout.isatty() and not as_json
+            return await command(client, round_id, tui=tui, as_json=as_json)
+
+    run_to_end(work())
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8790, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--faults", default="", help="What goes wrong; `aaa provider --explain` has the grammar."
+)
+@click.option("--judge", default="", help="Planted bias, e.g. position=0.3,length=0.5,noise=0.1")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--log", type=click.Path(path_type=Path), help="Append one JSON line per request.")
+@click.option("--explain", is_flag=True, help="Print the grammar of --faults.")
+def provider(
+    host: str, port: int, faults: str, judge: str, seed: int, log: Path | None, explain: bool
+) -> None:
+    """Serve a deterministic OpenAI-compatible stub, to rehearse without keys."""
+    from aaa.commands import provider as command
+
+    if explain:
+        click.echo(command.FAULTS_HELP)
+        return
+    end(command.run(host, port, faults, log, seed, judge))

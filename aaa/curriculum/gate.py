@@ -1,0 +1,115 @@
+"""Whether a trained student goes on: its battles against its parent on seeds that neither was taught with.
+
+It is let in when it wins more often than the bound, and the interval says so too: the lower end must lie
+above it. Ties and flips are half a win. Several comparisons on one seed count as one, since they are not
+independent. The interval is Student's t over seeds, one-sided at `level`; for a handful of seeds it is
+wide, and that is right. Ours; WizardLM-2 and Arena Learning publish no rule.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean, stdev
+
+from pydantic import Field
+
+from aaa.battles import SCORES
+from aaa.transcripts import Transcript
+from aaa.types import Value
+
+FEWEST = 8
+"""With fewer decided seeds than these, nobody goes on."""
+
+
+class Bound(Value):
+    """What a student must show."""
+
+    win_rate: float = Field(0.5, ge=0, lt=1)
+    """It must win more often than this, ties as half."""
+    level: float = Field(0.95, gt=0.5, lt=1)
+    """With this confidence, one-sided."""
+
+
+class Admission(Value):
+    """What the battles said."""
+
+    student: str
+    parent: str
+    seeds: int
+    """Seeds with a decided comparison."""
+    wins: int
+    ties: int
+    losses: int
+    undecided: int
+    """Comparisons that were not judged, or could not be read."""
+    win_rate: float | None
+    low: float | None
+    """Lower end of the interval."""
+    admitted: bool
+    why: str
+
+
+def admission(
+    transcripts: Iterable[Transcript], student: str, parent: str, bound: Bound
+) -> Admission:
+    """Judge the student by its battles against its parent in these sessions."""
+    scores: dict[str, list[float]] = {}
+    undecided = 0
+    for transcript in transcripts:
+        for verdict in transcript.recorded.verdicts:
+            agents = [transcript.turn(index).call.agent for index in (verdict.a, verdict.b)]
+            if set(agents) != {student, parent}:
+                continue
+            if verdict.outcome in ("error", "abstain"):
+                undecided += 1
+                continue
+            a = SCORES[verdict.winner]
+            scores.setdefault(transcript.seed.id, []).append(a if agents[0] == student else 1 - a)
+    return decide(scores, student, parent, bound, undecided)
+
+
+def decide(
+    scores: Mapping[str, Sequence[float]], student: str, parent: str, bound: Bound, undecided: int
+) -> Admission:
+    """The same from scores: seed -> 1 (the student won), 0 (its parent did) or 0.5 of each comparison."""
+    every = [score for own in scores.values() for score in own]
+    rates = [mean(own) for own in scores.values()]
+    rate = mean(rates) if rates else None
+    low = lower_end(rates, bound.level) if len(rates) >= FEWEST else None
+    admitted = low is not None and low > bound.win_rate
+    return Admission(
+        student=student,
+        parent=parent,
+        seeds=len(rates),
+        wins=every.count(1),
+        ties=every.count(0.5),
+        losses=every.count(0),
+        undecided=undecided,
+        win_rate=rate,
+        low=low,
+        admitted=admitted,
+        why=_why(rates, rate, low, bound, admitted),
+    )
+
+
+def _why(
+    rates: Sequence[float], rate: float | None, low: float | None, bound: Bound, admitted: bool
+) -> str:
+    if rate is None or low is None:
+        return f"only {len(rates)} seeds were decided; at least {FEWEST} are needed"
+    told = f"win rate {rate:.1%}, at least {low:.1%} with {bound.level:.0%} confidence"
+    return f"{told}: {'above' if admitted else 'not above'} {bound.win_rate:.0%}"
+
+
+def lower_end(rates: Sequence[float], level: float) -> float:
+    """The one-sided lower end of the mean of independent rates in [0, 1].
+
+    Rates that are all alike have no spread of their own; one seed of the other kind is then added, so that
+    ten wins of ten do not count as certainty.
+    """
+    spread = (
+        list(rates) if len(set(rates)) > 1 else [*rates, 1 - rates[0] if rates[0] != 0.5 else 0]
+    )
+    from scipy.special import stdtrit  # Student's quantile; half a second to import
+
+    error = stdev(spread) / math.sqrt(len(spread))
+    return max(0.0, mean(spread) - float(stdtrit(len(spread) - 1, level)) * error)

@@ -5,7 +5,7 @@ Folders are searched in order, the user's first, the shipped ones last. A name c
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -37,13 +37,20 @@ class Script(Value):
 class Catalogue:
     """The operator's agents and scenarios."""
 
-    def __init__(self, agents: tuple[Path, ...], scenarios: tuple[Path, ...]) -> None:
+    def __init__(
+        self,
+        agents: tuple[Path, ...],
+        scenarios: tuple[Path, ...],
+        cards: Mapping[str, AgentCard] | None = None,
+    ) -> None:
+        """`cards`: known beforehand, whatever the folders hold."""
         self.agent_folders = agents
         self.scenario_folders = scenarios
+        self._cards = cards or {}
 
     def agents(self) -> list[str]:
         """Names of all cards, sorted."""
-        return _names(self.agent_folders)
+        return sorted({*_names(self.agent_folders), *self._cards})
 
     def scenarios(self) -> list[str]:
         """Names of all scenarios, sorted."""
@@ -51,6 +58,8 @@ class Catalogue:
 
     def card(self, name: str) -> AgentCard:
         """The card of that name. Raises `NotFound` listing the names, or `InputError`."""
+        if name in self._cards:
+            return self._cards[name]
         path = _find("agent", name, self.agent_folders)
         card = parse(AgentCard, read_yaml(path), str(path))
         if card.name != name:
@@ -70,6 +79,10 @@ class Catalogue:
     def prepare(self, scenario: Scenario, folder: Path) -> tuple[Script, tuple[Seed, ...]]:
         """Everything a round needs, checked. Raises `InputError` for whatever cannot be played."""
         where = f"scenario {scenario.name!r}"
+        if scenario.stages:
+            raise InputError(
+                f"{where} has stages: start it as a course (`aaa run`, POST /v1/courses)"
+            )
         scenario = with_lines(scenario, folder)
         with _at(f"{where}: protocol"):
             protocol = plugins.protocol(scenario.protocol.id)
@@ -109,10 +122,14 @@ class Catalogue:
         return card.agent(tuple(lineage))
 
 
+GENERATIONS = "agents"
+"""Folder of `AAA_HOME` with the cards of trained students."""
+
+
 def open_catalogue(settings: Settings, *more_scenarios: Path) -> Catalogue:
-    """The user's folders, then the shipped ones."""
+    """What was trained here, the user's folders, then the shipped ones."""
     return Catalogue(
-        (*settings.agents, shipped("agents")),
+        (settings.home / GENERATIONS, *settings.agents, shipped("agents")),
         (*more_scenarios, *settings.scenarios, shipped("scenarios")),
     )
 

@@ -10,7 +10,15 @@ import os
 import signal
 from pathlib import Path
 
+OF_COURSES = (
+    # the conductor of a staged scenario
+    "course.inside",  # what a step found is written, not committed
+    "course.after",
+    "course.round",  # a step's round made, the step not marked
+    "course.trained",  # the command ended well, nothing of it on record
+)
 NAMES = (
+    *OF_COURSES,
     # a call, in the seat
     "begin.inside",  # intent written, not committed
     "begin.after",  # intent committed, request not yet sent

@@ -5,8 +5,9 @@ The id of a card or scenario is its file name. Left out: reading YAML (`yaml_fil
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,6 +17,8 @@ from aaa.types import Agent, Comparison, Judging, Messages, Sampling, Value
 NAME = r"^[a-z0-9][a-z0-9._-]{0,99}$"
 MOST_USD = 1e9
 MOST_COUNT = 10**15
+STUDENT = "student"
+"""The seat of whoever is trained, in a scenario with stages."""
 
 
 class Limits(Value):
@@ -147,6 +150,95 @@ class Seeds(Value):
         return self
 
 
+class Slice(Value):
+    """Which seeds of the scenario a stage takes; exactly one of the three."""
+
+    size: int | None = Field(None, ge=1)
+    """So many, drawn by weight from those that no stage has taken."""
+    share: float | None = Field(None, gt=0, le=1)
+    """The same as a share of all seeds, rounded down."""
+    range: tuple[int, int] | None = None
+    """Those at the positions from the first number up to, not including, the second, counted from 0."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Slice":
+        if [self.size, self.share, self.range].count(None) != 2:
+            raise ValueError("give exactly one of `size`, `share` and `range`")
+        if self.range is not None and not 0 <= self.range[0] < self.range[1]:
+            raise ValueError(
+                f"`range` {list(self.range)} is empty: give [first, one past the last]"
+            )
+        return self
+
+
+class StagePlay(Value):
+    """One protocol played in a stage."""
+
+    protocol: ProtocolChoice
+    seats: dict[str, tuple[str, ...]] | None = None
+    """As in the scenario, whose seats are taken where this is `None`. `$student` is the student as it is by
+    then, `$parent` the generation before it; a seat may name both."""
+    judging: Judging | None = None
+    """`None`: the scenario's."""
+    on: Literal["slice", "evolved", "both"] = "both"
+    """The stage's own seeds, those that its earlier plays evolved, or both."""
+
+
+Kind = Literal["sft", "dpo", "rm"]
+
+
+class DataRule(Value):
+    """What of a stage's verdicts becomes training data of one kind."""
+
+    gap: float = Field(0, ge=0, le=1e6)
+    """K: a verdict's margin must be this much or more, in the judging play's unit."""
+    edges: tuple[str, ...] | None = None
+    """Comparisons that count; `None`: `peer` and `gap` for SFT, every one for the others."""
+    accumulate: bool = False
+    """Add what earlier stages gave by their rule of this kind."""
+
+
+class Training(Value):
+    """The command that makes the next generation."""
+
+    command: tuple[str, ...] = Field(min_length=1)
+    """Program and arguments. `{sft}`, `{dpo}`, `{rm}` (files), `{data}` and `{output}` (folders),
+    `{student}`, `{parent}` (agents), `{model}` (the parent's), `{generation}`, `{stage}` are filled in."""
+    timeout_s: float = Field(86_400, gt=0, le=2_592_000)
+
+
+class Gate(Value):
+    """What a trained student must show before it goes on."""
+
+    seeds: Seeds
+    """Held out: none of them may be among the scenario's seeds."""
+    win_rate: float = Field(0.5, ge=0, lt=1)
+    """It must win more often against its parent, ties as half …"""
+    level: float = Field(0.95, gt=0.5, lt=1)
+    """… with this confidence."""
+
+
+class Stage(Value):
+    """A step of a progressive curriculum: a slice of the seeds, what is played on it, what comes of it."""
+
+    name: str = Field(pattern=NAME)
+    slice: Slice
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Tag -> how much likelier its seeds are drawn; 1 where none is given."""
+    follow: Literal["nothing", "skill_gap"] = "nothing"
+    """`skill_gap`: the weights also follow where the student is behind, by the course's battles so far."""
+    plays: tuple[StagePlay, ...] = Field(min_length=1)
+    """In this order."""
+    data: dict[Kind, DataRule] = Field(default_factory=dict)
+    """Kind of training data -> its rule; none: nothing is written."""
+    train: Training | None = None
+    """`None`: the student stays as it is, unless somebody registers its next generation meanwhile."""
+    wait: bool = False
+    """Pause once the data is written, so that somebody can train by hand and register what came of it."""
+    gate: Gate | None = None
+    """`None`: a trained student goes on as it is."""
+
+
 class Scenario(Value):
     """An experiment: one YAML file in `scenarios/`."""
 
@@ -169,6 +261,8 @@ class Scenario(Value):
     """Sessions of a round driven at once."""
     random_seed: int = 0
     """Drives sampling seeds; the same seed and deterministic models give the same transcripts."""
+    stages: tuple[Stage, ...] = ()
+    """A progressive curriculum; `protocol` is then not played, each stage names its own."""
 
     @field_validator("seats")
     @classmethod
@@ -187,6 +281,27 @@ class Scenario(Value):
                 raise ValueError(
                     f"`seat_budgets` names {seat!r}, but the seats are {', '.join(self.seats)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_are_apart(self) -> "Scenario":
+        names = [stage.name for stage in self.stages]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two stages are called {name!r}")
+        ranges = sorted((s.slice.range, s.name) for s in self.stages if s.slice.range is not None)
+        for (before, one), (after, other) in pairwise(ranges):
+            if after[0] < before[1]:
+                raise ValueError(
+                    f"stages {one!r} and {other!r} overlap: `range` {list(before)} and {list(after)}; "
+                    "no seed is used twice"
+                )
+        if self.stages and self.seat_budgets:
+            raise ValueError(
+                "`seat_budgets` are not taken with `stages`; set `budget_usd` and the like"
+            )
+        if self.stages and len(self.seats.get(STUDENT, ())) != 1:
+            raise ValueError(f"a scenario with stages has exactly one agent in seat {STUDENT!r}")
         return self
 
     @property

@@ -116,7 +116,7 @@ async def create_round(
             await connection.execute(
                 pg_insert(rounds)
                 .values(
-                    id=_new_id(scenario.name),
+                    id=new_id(scenario.name),
                     scenario=scenario.name,
                     script=script.model_dump(mode="json"),
                     status="queued",
@@ -173,7 +173,7 @@ def _usage_rows(round_id: str, script: Script) -> list[dict[str, Any]]:
     return rows
 
 
-def _new_id(scenario: str) -> str:
+def new_id(scenario: str) -> str:
     return f"{scenario[:40]}-{''.join(secrets.choice(ALPHABET) for _ in range(7))}"
 
 

@@ -311,6 +311,73 @@ gates = Table(
     _now("beat_at"),
 )
 
+courses = Table(
+    "courses",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("scenario", Text, nullable=False),
+    Column("script", JSONB, nullable=False),
+    Column("status", Text, nullable=False),  # the desired state: the conductor obeys it
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("message", Text, nullable=False, server_default=""),
+    Column("student", Text, nullable=False),  # who is taught now
+    Column("parent", Text),
+    Column("budget_usd", Numeric(20, 10)),
+    Column("budget_tokens", BigInteger),
+    Column("budget_calls", BigInteger),
+    Column("concurrency", Integer, nullable=False),
+    Column("idempotency_key", Text, unique=True),
+    Column("request_hash", Text),
+    _now("created_at"),
+    Column("finished_at", DateTime(timezone=True)),
+    _one_of("status", ROUND_STATUS),
+    Index("ix_courses_created_at_id", "created_at", "id"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("course_id", Text, ForeignKey("courses.id", ondelete="CASCADE"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("play", Integer),
+    Column("status", Text, nullable=False),
+    Column("round_id", Text, ForeignKey("rounds.id", ondelete="SET NULL")),
+    Column("data", JSONB, nullable=False, server_default=text("'{}'::jsonb")),  # what it found
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    PrimaryKeyConstraint("course_id", "position"),
+    _one_of("status", ("waiting", "running", "done")),
+)
+
+course_seeds = Table(
+    "course_seeds",
+    metadata,
+    Column("course_id", Text, ForeignKey("courses.id", ondelete="CASCADE"), nullable=False),
+    Column("use", Text, nullable=False),  # `pool`, or `gate:` and the stage
+    Column("position", Integer, nullable=False),
+    Column("seed", JSONB, nullable=False),
+    Column("stage", Integer),  # that took it; NULL: none yet
+    PrimaryKeyConstraint("course_id", "use", "position"),
+)
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("student", Text, nullable=False),  # the agent at the head of its line
+    Column("generation", Integer, nullable=False),
+    Column("parent", Text),
+    Column("model", Text, nullable=False),
+    Column("course_id", Text, ForeignKey("courses.id", ondelete="SET NULL")),
+    Column("stage", Text),
+    Column("admission", JSONB),  # what its gate found; NULL: it met none
+    Column("admitted", Boolean),  # NULL: not decided yet
+    _now("at"),
+    Index("ix_generations_student_generation", "student", "generation"),
+)
+
 calibrations = Table(
     "calibrations",
     metadata,

@@ -1,0 +1,128 @@
+"""The command that trains: run in its stage's folder, its words kept, killed when its course is cancelled.
+
+Whatever the command is, what it prints last as one JSON object says how the trained model is reached:
+`{"model": "openai/my-student-g1", "api_base": "http://…"}`. It dies with the process that started it, and is
+started again by the next one; resuming from its own checkpoints is its affair.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from aaa.errors import AAAError, InputError, SetupError
+
+TOLD = frozenset({"model", "api_base", "api_key_env", "price", "limits", "sampling", "local"})
+"""What the command may say of the card of the model that it made."""
+LOOK_S = 1.0
+END_S = 5.0
+"""How long a command that is told to stop may take before it is killed."""
+TAIL = 2000
+"""Characters of the log that an error tells."""
+
+Wanted = Callable[[], Awaitable[bool]]
+"""Whether the training is still wanted."""
+
+
+class TrainingFailed(AAAError):
+    """The command ended badly; the message tells its last words and where the rest is."""
+
+
+class Unwanted(AAAError):
+    """Its course was cancelled meanwhile."""
+
+
+def filled(command: Sequence[str], blanks: Mapping[str, str]) -> list[str]:
+    """The command with its `{blanks}` filled. Raises `InputError` for one that there is not."""
+    found = []
+    for word in command:
+        try:
+            found.append(word.format_map(blanks))
+        except (KeyError, IndexError, ValueError) as error:
+            known = ", ".join(f"{{{name}}}" for name in blanks)
+            raise InputError(
+                f"train.command: {word!r} has a blank that is not known ({error}); there are: {known}"
+            ) from error
+    return found
+
+
+async def train(
+    command: Sequence[str], folder: Path, log: Path, timeout_s: float, wanted: Wanted
+) -> dict[str, Any]:
+    """Run it to its end; what it said of its model. Raises `TrainingFailed`, `Unwanted`, `SetupError`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        code = await _run(command, folder, out, timeout_s, wanted)
+    said = log.read_bytes().decode("utf-8", "replace")
+    if code != 0:
+        ended = "ran out of its time" if code is None else f"ended with exit code {code}"
+        raise TrainingFailed(f"{command[0]!r} {ended}; its log is {log}: …{said[-TAIL:].strip()}")
+    return told(said, log)
+
+
+async def _run(
+    command: Sequence[str], folder: Path, out: IO[bytes], timeout_s: float, wanted: Wanted
+) -> int | None:
+    """Its exit code; `None` where it took too long."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+    except OSError as error:
+        raise SetupError(f"train.command: {command[0]!r} cannot be started: {error}") from error
+    ends = asyncio.get_running_loop().time() + timeout_s
+    try:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(process.wait(), LOOK_S)
+            if not await wanted():
+                raise Unwanted("the course was cancelled")
+            if asyncio.get_running_loop().time() > ends:
+                return None
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Stop it and what it started, gently first."""
+    for number, patience_s in ((signal.SIGTERM, END_S), (signal.SIGKILL, END_S)):
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), patience_s)
+
+
+def _die_with_parent() -> None:
+    """In the child, before its program: die when the conductor does (Linux; elsewhere it lives on)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def told(said: str, log: Path) -> dict[str, Any]:
+    """What the last line that is a JSON object says of the model. Raises `TrainingFailed`."""
+    for line in reversed(said.splitlines()):
+        if not line.lstrip().startswith("{"):
+            continue
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and isinstance(found.get("model"), str):
+            return {key: value for key, value in found.items() if key in TOLD}
+    raise TrainingFailed(
+        f"the command ended well but never said how its model is reached; its last line must be a JSON "
+        f'object such as {{"model": "openai/my-student-g1", "api_base": "http://127.0.0.1:8000/v1"}} ({log})'
+    )

@@ -1,0 +1,242 @@
+"""A course: the stages of a scenario as steps in order, and each step's play as a scenario of its own.
+
+A stage draws its seeds, plays its protocols on them, writes the training data, has the next generation
+trained, and lets it in if it beats its parent. Every step is done once and leaves what it found, so a course
+goes on after whatever happened between two of them. Left out: doing the steps (`cluster/conductor.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from aaa import plugins
+from aaa.catalogue import Catalogue, Script
+from aaa.curriculum.sampling import check_weights, draw
+from aaa.errors import InputError
+from aaa.prompts import shown
+from aaa.scenario import (
+    STUDENT,
+    AgentCard,
+    InlineSeed,
+    ProtocolChoice,
+    Scenario,
+    Seeds,
+    Stage,
+    StagePlay,
+)
+from aaa.seeds import load_seeds
+from aaa.types import Seed, Value
+
+StepKind = Literal["draw", "play", "data", "wait", "train", "gate", "adopt"]
+NOW, BEFORE = "$student", "$parent"
+OPPONENT = "opponent"
+DUEL = StagePlay(protocol=ProtocolChoice(id="arena", options={"mode": "target"}))
+"""How a trained student meets its parent at the gate."""
+
+
+class Step(Value):
+    """One thing that a course does. `stage` and `play` count from 0."""
+
+    position: int
+    stage: int
+    kind: StepKind
+    play: int | None = None
+    """Which of the stage's plays; `None` for all other kinds."""
+
+
+class Learner(NamedTuple):
+    """Who is taught, and what it was before; `parent` is `None` for a student that was not trained here."""
+
+    student: str
+    parent: str | None = None
+
+
+class CourseScript(Value):
+    """A course's unchanging part, stored with it."""
+
+    scenario: Scenario
+    cards: dict[str, AgentCard]
+    """Every card that its plays name, and the ancestors of these."""
+
+
+class Prepared(NamedTuple):
+    """A course, checked whole."""
+
+    script: CourseScript
+    pool: tuple[Seed, ...]
+    gates: Mapping[str, tuple[Seed, ...]]
+    """Stage -> the held-out seeds of its gate."""
+    plays: tuple[tuple[Step, Script, tuple[Seed, ...]], ...]
+    """Every play as it would be by the given weights, with the student as it is now."""
+
+
+def steps(scenario: Scenario) -> tuple[Step, ...]:
+    """All steps of the course, in order."""
+    kinds: list[tuple[int, StepKind, int | None]] = []
+    for number, stage in enumerate(scenario.stages):
+        kinds.append((number, "draw", None))
+        kinds += [(number, "play", play) for play in range(len(stage.plays))]
+        kinds += [(number, "data", None)] if stage.data else []
+        kinds += [(number, "wait", None)] if stage.wait else []
+        if stage.train is not None:
+            kinds.append((number, "train", None))
+            kinds += [(number, "gate", None)] if stage.gate else []
+            kinds.append((number, "adopt", None))
+    return tuple(
+        Step(position=n, stage=stage, kind=kind, play=play)
+        for n, (stage, kind, play) in enumerate(kinds)
+    )
+
+
+def size_of(stage: Stage, pool: int) -> int:
+    """How many seeds the stage takes of so many."""
+    if stage.slice.range is not None:
+        first, last = stage.slice.range
+        return last - first
+    return stage.slice.size or int((stage.slice.share or 0) * pool)
+
+
+def take(
+    scenario: Scenario,
+    number: int,
+    pool: Sequence[Seed],
+    used: set[str],
+    weights: Mapping[str, float] | None = None,
+) -> tuple[Seed, ...]:
+    """The seeds of stage `number`: none that is in `used`, none of another stage's range.
+
+    `weights`: what the skill gap adds, tag -> factor. Raises `InputError`.
+    """
+    stage = scenario.stages[number]
+    where = f"scenario {scenario.name!r}: stage {stage.name!r}"
+    if stage.slice.range is not None:
+        first, last = stage.slice.range
+        if last > len(pool):
+            raise InputError(f"{where}: `range` ends at {last}, but there are {len(pool)} seeds")
+        return tuple(pool[first:last])
+    size = size_of(stage, len(pool))
+    if size < 1:
+        raise InputError(f"{where}: its slice is empty: {stage.slice.share:g} of {len(pool)} seeds")
+    ranges = [s.slice.range for s in scenario.stages if s.slice.range is not None]
+    kept = {seed.id for first, last in ranges for seed in pool[first:last]}
+    left = [seed for seed in pool if seed.id not in used and seed.id not in kept]
+    factors = dict(stage.weights)
+    for tag, factor in (weights or {}).items():
+        factors[tag] = factors.get(tag, 1.0) * factor
+    known = {tag for seed in left for tag in seed.tags}
+    try:
+        check_weights(stage.weights, pool)
+        factors = {tag: factor for tag, factor in factors.items() if tag in known}
+        return draw(left, size, scenario.random_seed, factors)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def scenario_of(scenario: Scenario, step: Step, who: Learner, seeds: Sequence[Seed]) -> Scenario:
+    """The scenario of one play of a course, or of its gate."""
+    stage = scenario.stages[step.stage]
+    play = DUEL if step.play is None else stage.plays[step.play]
+    seats = _seats(scenario, stage, step, play, who)
+    protocol = play.protocol.id.rpartition(".")[2]
+    part = "gate" if step.play is None else f"{step.play + 1}-{protocol}"
+    return Scenario(
+        name=f"{scenario.name}.{stage.name}.{part}"[:100],
+        description=f"Stage {stage.name} of {scenario.name}: {protocol}",
+        protocol=play.protocol,
+        seats=seats,
+        seeds=Seeds(inline=tuple(InlineSeed.model_validate(s.model_dump()) for s in seeds)),
+        judging=play.judging or scenario.judging,
+        budget_usd=scenario.budget_usd,
+        budget_tokens=scenario.budget_tokens,
+        budget_calls=scenario.budget_calls,
+        concurrency=scenario.concurrency,
+        random_seed=scenario.random_seed + step.position,
+    )
+
+
+def _seats(
+    scenario: Scenario, stage: Stage, step: Step, play: StagePlay, who: Learner
+) -> dict[str, tuple[str, ...]]:
+    """Who sits where, the learner under its present name; seats that the protocol does not know are left."""
+    if step.play is None:
+        duel = {STUDENT: (who.student,), OPPONENT: (str(who.parent),)}
+        return duel | {"judge": scenario.seats.get("judge", ())}
+    protocol = plugins.protocol(play.protocol.id)
+    given = play.seats
+    if given is None:
+        known = protocol.seats | protocol.optional
+        given = {s: held for s, held in scenario.seats.items() if s in known}
+        given |= {STUDENT: (NOW,)} if STUDENT in given else {}
+    names = {NOW: who.student, BEFORE: who.parent}
+    found: dict[str, tuple[str, ...]] = {}
+    for seat, held in given.items():
+        agents = [names.get(name, name) for name in held]
+        kept = tuple(dict.fromkeys(name for name in agents if name is not None))
+        if kept:
+            found[seat] = kept
+        elif seat in protocol.seats:
+            raise InputError(
+                f"scenario {scenario.name!r}: stage {stage.name!r}: seat {seat!r} would be empty, since "
+                f"{who.student!r} has no parent yet; seat somebody beside {BEFORE}"
+            )
+    return found
+
+
+def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
+    """Everything a course needs, checked: seeds, slices, gates, every play. Raises `InputError`."""
+    pool = load_seeds(scenario.seeds, folder)
+    gates = {
+        stage.name: held_out(scenario, stage, pool, folder)
+        for stage in scenario.stages
+        if stage.train is not None and stage.gate is not None
+    }
+    who = Learner(scenario.seats[STUDENT][0])
+    used: set[str] = set()
+    plays: list[tuple[Step, Script, tuple[Seed, ...]]] = []
+    taken: tuple[Seed, ...] = ()
+    cards: dict[str, AgentCard] = {}
+    for step in steps(scenario):
+        stage = scenario.stages[step.stage]
+        if step.kind == "draw":
+            taken = take(scenario, step.stage, pool, used)
+            used |= {seed.id for seed in taken}
+        if step.kind == "play":
+            script, seeds = catalogue.prepare(scenario_of(scenario, step, who, taken), folder)
+            plays.append((step, script, seeds))
+        elif step.kind == "gate":
+            known = _with_child(catalogue, who.student)
+            duel = scenario_of(scenario, step, Learner(CHILD, who.student), gates[stage.name])
+            script, seeds = known.prepare(duel, folder)
+            plays.append((step, script, seeds))
+    for _, script, _ in plays:
+        cards |= {name: card for name, card in script.cards.items() if name != CHILD}
+    return Prepared(CourseScript(scenario=scenario, cards=cards), pool, gates, tuple(plays))
+
+
+CHILD = "next-generation"
+"""Stands for the student that is not trained yet, where its gate is checked and counted."""
+
+
+def _with_child(catalogue: Catalogue, parent: str) -> Catalogue:
+    """The catalogue, as if the parent's next generation were in it already."""
+    card = catalogue.card(parent)
+    child = card.model_copy(
+        update={"name": CHILD, "parent": parent, "generation": card.generation + 1}
+    )
+    return Catalogue(catalogue.agent_folders, catalogue.scenario_folders, {CHILD: child})
+
+
+def held_out(
+    scenario: Scenario, stage: Stage, pool: Sequence[Seed], folder: Path
+) -> tuple[Seed, ...]:
+    """The seeds of a stage's gate. Raises `InputError` where one of them is taught with."""
+    assert stage.gate is not None
+    seeds = load_seeds(stage.gate.seeds, folder)
+    taught = {seed.id for seed in pool} | {shown(seed.prompt).strip() for seed in pool}
+    for seed in seeds:
+        if seed.id in taught or shown(seed.prompt).strip() in taught:
+            raise InputError(
+                f"scenario {scenario.name!r}: stage {stage.name!r}: seed {seed.id!r} of its gate is among "
+                "the scenario's seeds; held-out seeds must not be taught with"
+            )
+    return seeds

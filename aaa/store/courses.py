@@ -1,0 +1,404 @@
+"""Courses as rows: the steps of a staged scenario, what each found, and which seeds are used up.
+
+Desired state is a row here too: whoever conducts obeys `status`. A step is begun and ended once; to begin or
+to end it again changes nothing, so a conductor may die anywhere.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import Field
+from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aaa.curriculum.course import CourseScript, Prepared, Step
+from aaa.curriculum.course import steps as steps_of
+from aaa.errors import Conflict, InputError, NotFound
+from aaa.failpoints import hit
+from aaa.scenario import MOST_COUNT, MOST_USD, STUDENT
+from aaa.store.database import Database
+from aaa.store.rounds import SEEDS_AT_ONCE, new_id
+from aaa.store.tables import course_seeds, courses, rounds, steps
+from aaa.types import Seed, Value, fingerprint
+
+POOL = "pool"
+LEGAL: Mapping[str, tuple[str, ...]] = {
+    "pause": ("running",),
+    "resume": ("paused",),
+    "cancel": ("running", "paused"),
+}
+"""Command -> states in which it is legal."""
+
+
+class StepRow(Value):
+    """A step of a course, and what came of it."""
+
+    position: int
+    stage: str
+    kind: str
+    protocol: str | None
+    """Of a play."""
+    status: str
+    """`waiting`, `running` or `done`."""
+    round: str | None
+    """The round that plays it, where it is one."""
+    data: dict[str, Any]
+    """What it found: seeds drawn and weights, counts of training data, exit code, admission."""
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Course(Value):
+    """A course as users see it."""
+
+    id: str
+    scenario: str
+    description: str
+    status: str
+    reason: str
+    message: str
+    student: str
+    """Who is taught now."""
+    parent: str | None
+    stage: str | None
+    """Of the first step that is not done; `None` at the end."""
+    stages: tuple[str, ...]
+    budget_usd: float | None
+    budget_tokens: int | None
+    budget_calls: int | None
+    spent_usd: float
+    spent_tokens: int
+    calls: int
+    concurrency: int
+    steps: tuple[StepRow, ...]
+    created_at: datetime
+    finished_at: datetime | None
+
+
+async def create_course(
+    database: Database,
+    prepared: Prepared,
+    *,
+    idempotency_key: str | None = None,
+    request: object = None,
+) -> Course:
+    """Store a course with its steps and seeds; the conductor takes it from there. As `create_round`."""
+    scenario = prepared.script.scenario
+    request_hash = fingerprint(request)
+    async with database.begin() as connection:
+        made = await connection.scalar(
+            pg_insert(courses)
+            .values(
+                id=new_id(scenario.name),
+                scenario=scenario.name,
+                script=prepared.script.model_dump(mode="json"),
+                status="running",
+                student=scenario.seats[STUDENT][0],
+                budget_usd=scenario.budget_usd,
+                budget_tokens=scenario.budget_tokens,
+                budget_calls=scenario.budget_calls,
+                concurrency=scenario.concurrency,
+                idempotency_key=idempotency_key,
+                request_hash=request_hash,
+            )
+            .on_conflict_do_nothing(index_elements=["idempotency_key"])
+            .returning(courses.c.id)
+        )
+        if made is None:
+            return await _made_before(connection, str(idempotency_key), request_hash)
+        rows = [
+            step.model_dump() | {"course_id": made, "status": "waiting"}
+            for step in steps_of(scenario)
+        ]
+        await connection.execute(insert(steps), rows)
+        await _insert_seeds(connection, made, POOL, prepared.pool)
+        for stage, seeds in prepared.gates.items():
+            await _insert_seeds(connection, made, f"gate:{stage}", seeds)
+        return await _find(connection, made)
+
+
+async def _insert_seeds(
+    connection: AsyncConnection, course_id: str, use: str, seeds: Sequence[Seed]
+) -> None:
+    for first in range(0, len(seeds), SEEDS_AT_ONCE):
+        part = enumerate(seeds[first : first + SEEDS_AT_ONCE], first)
+        rows = [
+            {
+                "course_id": course_id,
+                "use": use,
+                "position": n,
+                "seed": seed.model_dump(mode="json"),
+            }
+            for n, seed in part
+        ]
+        await connection.execute(insert(course_seeds), rows)
+
+
+async def _made_before(connection: AsyncConnection, key: str, request_hash: str) -> Course:
+    row = (
+        await connection.execute(
+            select(courses.c.id, courses.c.request_hash).where(courses.c.idempotency_key == key)
+        )
+    ).one()
+    if row.request_hash != request_hash:
+        raise Conflict(
+            f"Idempotency-Key {key!r} was used for another request (course {row.id!r}); take a new key"
+        )
+    return await _find(connection, row.id)
+
+
+async def get_course(database: Database, course_id: str) -> Course:
+    """That course. Raises `NotFound`."""
+    async with database.begin() as connection:
+        return await _find(connection, course_id)
+
+
+async def list_courses(
+    database: Database, *, limit: int = 50, before: str | None = None
+) -> list[Course]:
+    """Courses, newest first, from the one after course `before` on. Raises `NotFound` for `before`."""
+    query = select(courses).order_by(courses.c.created_at.desc(), courses.c.id.desc()).limit(limit)
+    async with database.begin() as connection:
+        if before is not None:
+            last = await _find(connection, before)
+            query = query.where(
+                (courses.c.created_at < last.created_at)
+                | ((courses.c.created_at == last.created_at) & (courses.c.id < last.id))
+            )
+        found = (await connection.execute(query)).all()
+        return [await _course(connection, row) for row in found]
+
+
+async def script_of(database: Database, course_id: str) -> CourseScript:
+    """What the course was started with. Raises `NotFound`."""
+    async with database.begin() as connection:
+        row = await _row(connection, course_id)
+    return CourseScript.model_validate(row.script)
+
+
+async def _row(connection: AsyncConnection, course_id: str, *, lock: bool = False) -> Row[Any]:
+    query = select(courses).where(courses.c.id == course_id)
+    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise NotFound(f"no course {course_id!r}; `aaa courses ls` lists them")
+    return row
+
+
+async def _find(connection: AsyncConnection, course_id: str) -> Course:
+    return await _course(connection, await _row(connection, course_id))
+
+
+async def _course(connection: AsyncConnection, row: Row[Any]) -> Course:
+    query = select(steps).where(steps.c.course_id == row.id).order_by(steps.c.position)
+    found = (await connection.execute(query)).all()
+    spent = (
+        await connection.execute(
+            select(
+                func.coalesce(func.sum(rounds.c.spent_usd), 0).label("usd"),
+                func.coalesce(func.sum(rounds.c.spent_tokens), 0).label("tokens"),
+                func.coalesce(func.sum(rounds.c.calls), 0).label("calls"),
+            ).where(rounds.c.id.in_([step.round_id for step in found if step.round_id]))
+        )
+    ).one()
+    stages = row.script["scenario"]["stages"]
+    open_ = [step for step in found if step.status != "done"]
+    plain = (
+        *("id", "scenario", "status", "reason", "message", "student", "parent"),
+        *("budget_tokens", "budget_calls", "concurrency", "created_at", "finished_at"),
+    )
+    return Course(
+        description=row.script["scenario"]["description"],
+        stage=stages[open_[0].stage]["name"] if open_ else None,
+        stages=tuple(stage["name"] for stage in stages),
+        budget_usd=None if row.budget_usd is None else float(row.budget_usd),
+        spent_usd=float(spent.usd),
+        spent_tokens=int(spent.tokens),
+        calls=int(spent.calls),
+        steps=tuple(_step(step, stages) for step in found),
+        **{name: getattr(row, name) for name in plain},
+    )
+
+
+def _step(row: Row[Any], stages: Sequence[Mapping[str, Any]]) -> StepRow:
+    stage = stages[row.stage]
+    protocol = None if row.play is None else stage["plays"][row.play]["protocol"]["id"]
+    return StepRow(
+        position=row.position,
+        stage=stage["name"],
+        kind=row.kind,
+        protocol=protocol,
+        status=row.status,
+        round=row.round_id,
+        data=row.data,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+# Steering
+
+
+async def steer(database: Database, course_id: str, command: str) -> Course:
+    """`pause`, `resume` or `cancel`. Its round, if it plays one, is steered by the caller and the conductor.
+
+    Raises `Conflict`, `NotFound`.
+    """
+    status = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[command]
+    async with database.begin() as connection:
+        row = await _row(connection, course_id, lock=True)
+        if row.status not in LEGAL[command]:
+            legal = [name for name, states in LEGAL.items() if row.status in states]
+            raise Conflict(
+                f"course {course_id!r} is {row.status}: {command} is not possible; "
+                f"possible: {', '.join(legal) or 'nothing'}"
+            )
+        asked = {"reason": "", "message": ""} if command == "resume" else {"reason": "asked"}
+        await _set(connection, course_id, status=status, **asked)
+        return await _find(connection, course_id)
+
+
+class Retune(Value):
+    """What to change of a live course; what is left out stays, `null` takes a budget away."""
+
+    concurrency: int | None = Field(None, ge=1, le=100_000)
+    budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
+    budget_tokens: int | None = Field(None, ge=0, le=MOST_COUNT)
+    budget_calls: int | None = Field(None, ge=0, le=MOST_COUNT)
+
+
+async def retune_course(database: Database, course_id: str, wanted: Retune) -> Course:
+    """Change a live course's limits, for the rounds it starts from now on. Raises as `steer`."""
+    changes = wanted.model_dump(exclude_unset=True)
+    if not changes or changes.get("concurrency", 1) is None:
+        raise InputError(f"nothing to change; give one of {', '.join(Retune.model_fields)}")
+    async with database.begin() as connection:
+        row = await _row(connection, course_id, lock=True)
+        if row.status not in ("running", "paused"):
+            raise Conflict(f"course {course_id!r} is {row.status}; only a live one can change")
+        await _set(connection, course_id, **changes)
+        return await _find(connection, course_id)
+
+
+async def hold(database: Database, course_id: str, reason: str, message: str) -> None:
+    """Pause a running course for a reason of its own; any other is left as it is."""
+    async with database.begin() as connection:
+        row = await _row(connection, course_id, lock=True)
+        if row.status == "running":
+            await _set(connection, course_id, status="paused", reason=reason, message=message)
+
+
+async def _set(connection: AsyncConnection, course_id: str, **values: Any) -> None:
+    if values.get("status") in ("completed", "cancelled"):
+        values["finished_at"] = func.now()
+    await connection.execute(update(courses).where(courses.c.id == course_id).values(**values))
+
+
+# Conducting
+
+
+async def live_courses(database: Database) -> list[str]:
+    """Ids of courses that run, or whose round may have to be stopped, oldest first."""
+    lately = courses.c.finished_at > func.now() - timedelta(hours=1)
+    query = (
+        select(courses.c.id)
+        .where(
+            courses.c.status.in_(("running", "paused"))
+            | ((courses.c.status == "cancelled") & lately)
+        )
+        .order_by(courses.c.created_at)
+    )
+    async with database.begin() as connection:
+        return list((await connection.scalars(query)).all())
+
+
+async def begin_step(
+    database: Database, course_id: str, position: int, round_id: str | None = None
+) -> None:
+    """Mark a step as under way, by that round where it is one."""
+    values: dict[str, Any] = {"status": "running", "started_at": func.now()}
+    if round_id is not None:
+        values["round_id"] = round_id
+    async with database.begin() as connection:
+        await connection.execute(
+            update(steps)
+            .where(*_place(course_id, position), steps.c.status == "waiting")
+            .values(values)
+        )
+
+
+async def end_step(
+    database: Database,
+    course_id: str,
+    step: Step,
+    data: Mapping[str, Any],
+    *,
+    taken: Iterable[str] = (),
+    learner: tuple[str, str | None] | None = None,
+) -> None:
+    """Mark a step as done, with what it found; the course too, where it was the last.
+
+    `taken`: ids of seeds that its stage has drawn. `learner`: who is taught from now on, and its parent.
+    """
+    ids = list(taken)
+    async with database.begin() as connection:
+        await _row(connection, course_id, lock=True)
+        if ids:
+            await connection.execute(
+                update(course_seeds)
+                .where(
+                    course_seeds.c.course_id == course_id,
+                    course_seeds.c.use == POOL,
+                    course_seeds.c.seed["id"].astext.in_(ids),
+                )
+                .values(stage=step.stage)
+            )
+        if learner is not None:
+            await _set(connection, course_id, student=learner[0], parent=learner[1])
+        await connection.execute(
+            update(steps)
+            .where(*_place(course_id, step.position), steps.c.status != "done")
+            .values(status="done", data=dict(data), finished_at=func.now())
+        )
+        hit("course.inside")
+        left = await connection.scalar(
+            select(func.count()).where(steps.c.course_id == course_id, steps.c.status != "done")
+        )
+        if not left:
+            await connection.execute(
+                update(courses)
+                .where(courses.c.id == course_id, courses.c.status == "running")
+                .values(status="completed", finished_at=func.now())
+            )
+    hit("course.after")
+
+
+async def teach(database: Database, course_id: str, student: str, parent: str | None) -> Course:
+    """Have the course teach that agent from its next stage on. Raises `NotFound`, `Conflict`."""
+    async with database.begin() as connection:
+        row = await _row(connection, course_id, lock=True)
+        if row.status not in ("running", "paused"):
+            raise Conflict(f"course {course_id!r} is {row.status}; only a live one can change")
+        await _set(connection, course_id, student=student, parent=parent)
+        return await _find(connection, course_id)
+
+
+def _place(course_id: str, position: int) -> tuple[Any, Any]:
+    return steps.c.course_id == course_id, steps.c.position == position
+
+
+async def seeds_of(
+    database: Database, course_id: str, use: str, stage: int | None = None
+) -> list[tuple[Seed, int | None]]:
+    """The course's seeds for that use, each with the stage that took it; of one stage where it is named."""
+    query = (
+        select(course_seeds.c.seed, course_seeds.c.stage)
+        .where(course_seeds.c.course_id == course_id, course_seeds.c.use == use)
+        .order_by(course_seeds.c.position)
+    )
+    if stage is not None:
+        query = query.where(course_seeds.c.stage == stage)
+    async with database.begin() as connection:
+        found = (await connection.execute(query)).all()
+    return [(Seed.model_validate(row.seed), row.stage) for row in found]

@@ -183,9 +183,7 @@ class Conductor:
 
     # Rounds
 
-    async def _play(
-        self, course: Course, row: StepRow, script: CourseScript, step: Step
-    ) -> None:
+    async def _play(self, course: Course, row: StepRow, script: CourseScript, step: Step) -> None:
         if row.round is not None:
             await self._follow(row.round, step)
             return
@@ -273,9 +271,7 @@ class Conductor:
             names.append(parent)
         return names
 
-    def _rounds(
-        self, course: Course, step: Step, kind: Kind, *, accumulate: bool
-    ) -> list[str]:
+    def _rounds(self, course: Course, step: Step, kind: Kind, *, accumulate: bool) -> list[str]:
         """The rounds whose verdicts count for a kind of data."""
         script_stages = course.stages[: step.stage + 1]
         own = script_stages if accumulate else script_stages[-1:]
@@ -384,9 +380,7 @@ class Conductor:
 
     # The gate
 
-    async def _gate(
-        self, course: Course, row: StepRow, script: CourseScript, step: Step
-    ) -> None:
+    async def _gate(self, course: Course, row: StepRow, script: CourseScript, step: Step) -> None:
         stage = script.scenario.stages[step.stage]
         assert stage.gate is not None
         trained = _trained(course, stage)

@@ -20,8 +20,11 @@ from aaa.play import Rehearsal, rehearse
 from aaa.settings import read_settings
 from aaa.types import Call, Check, ChoiceShape, JsonShape, Reply, Seed, fingerprint
 from aaa.yaml_files import parse_setting
+from tests.stub_judge import stub_judge
 
 NAMES = ("agent", "chat", "multilingual", "quickstart", "reasoning")
+CLASSROOM = ("arena",)
+"""Scenarios of one protocol each: they may make any number of verdicts and other notes."""
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +102,48 @@ def test_the_command_in_a_scenarios_head_is_a_legal_cast(catalogue: Catalogue, n
     script, _ = prepared(catalogue, name, **dict(parse_setting(a or b) for a, b in told))
     assert script.scenario.judging.play == "pairwise"
     assert not any(card.is_local for card in script.cards.values())
+
+
+@pytest.mark.parametrize("name", CLASSROOM)
+def test_a_scenario_of_the_classroom_plays_to_its_end_and_the_same_twice(
+    catalogue: Catalogue, name: str
+) -> None:
+    script, seeds = prepared(catalogue, name)
+    assert script.scenario.description
+    assert script.scenario.budget_usd == 0
+    assert all(card.is_local for card in script.cards.values())
+    judged = stub_judge()
+    protocol = plugins.protocol(script.scenario.protocol.id)
+    options = protocol.options(**script.scenario.protocol.options)
+
+    def once(seed: Seed) -> Rehearsal:
+        return rehearse(
+            protocol.play(seed, script.cast, options),
+            lambda call: judged(call) if call.shape else made_up(call),
+        )
+
+    sessions = [once(seed) for seed in seeds]
+    assert sessions == [once(seed) for seed in seeds]
+    assert all(session.recorded.notes for session in sessions)
+
+
+@pytest.mark.parametrize("name", CLASSROOM)
+def test_the_command_in_a_classroom_scenarios_head_is_a_legal_cast(
+    catalogue: Catalogue, name: str
+) -> None:
+    script, _ = prepared(catalogue, name, **dict(parse_setting(told) for told in in_head(name)))
+    assert not any(card.is_local for card in script.cards.values())
+
+
+def in_head(name: str) -> list[str]:
+    """What the command in a scenario's head sets."""
+    text = (shipped("scenarios") / f"{name}.yaml").read_text("utf-8")
+    head = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    start = next(i for i, line in enumerate(head) if line.startswith("aaa run"))
+    lines = [head[start]]
+    while lines[-1].endswith("\\"):
+        lines.append(head[start + len(lines)])
+    return [a or b for a, b in re.findall(r"--set (?:'([^']+)'|(\S+))", " ".join(lines))]
 
 
 def test_a_judge_of_the_students_family_is_refused(catalogue: Catalogue) -> None:

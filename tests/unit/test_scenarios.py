@@ -17,11 +17,14 @@ from aaa.catalogue import Catalogue, Script, open_catalogue, shipped
 from aaa.checkers import grade
 from aaa.errors import InputError
 from aaa.play import Rehearsal, rehearse
+from aaa.provider.shapes import fitting
 from aaa.scenario import parse_setting
 from aaa.settings import read_settings
 from aaa.types import Call, Check, ChoiceShape, JsonShape, Reply, Seed, fingerprint
 
 NAMES = ("agent", "chat", "multilingual", "quickstart", "reasoning")
+CLASSROOM = ("evol_instruct",)
+"""Scenarios of the other protocols: a session of theirs may end with other notes than one verdict."""
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +64,7 @@ def made_up(call: Call) -> str | Reply:
         first, second = call.shape.choices
         return Reply(text=first, choice_logprobs={first: -0.1 - number % 5, second: -2.0})
     if isinstance(call.shape, JsonShape):
-        better = call.shape.fields["properties"]["better"]["enum"]
-        return json.dumps({"explanation": "so", "better": better[number % len(better)]})
+        return json.dumps(fitting(call.shape.fields, str(number), 6, lambda _path, _schema: None))
     return f"{call.purpose} {number}"
 
 
@@ -91,7 +93,22 @@ def test_a_shipped_scenario_plays_to_the_end_and_the_same_twice(
     assert "win" in outcomes
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"quickstart"}))
+@pytest.mark.parametrize("name", CLASSROOM)
+def test_a_classroom_scenario_loads_and_plays_to_its_end_the_same_twice(
+    catalogue: Catalogue, name: str
+) -> None:
+    script, seeds = prepared(catalogue, name)
+    assert script.scenario.description
+    assert script.scenario.budget_usd == 0
+    assert all(card.is_local for card in script.cards.values())
+    for seed in seeds:
+        first = played(script, seed)
+        assert first == played(script, seed)
+        assert first.recorded.turns
+        assert first.recorded.notes
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES, *CLASSROOM} - {"quickstart"}))
 def test_the_command_in_a_scenarios_head_is_a_legal_cast(catalogue: Catalogue, name: str) -> None:
     text = (shipped("scenarios") / f"{name}.yaml").read_text("utf-8")
     head = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))

@@ -34,6 +34,8 @@ Code = Literal[
 
 NEARLY = 3
 """Words that must come or go between two prompts that are not nearly equal."""
+RUN = 7
+"""Words in a row by which a copy of the instruction is known."""
 SHORT_ANSWER = 80
 """Words below which an answer with "sorry" counts as a refusal (WizardLM)."""
 LEAST_OF_PARENT = 0.5
@@ -76,11 +78,14 @@ def flaw_of(
     if turn.failure is not None:
         return Flaw("call_refused", f"{turn.failure.kind}: {turn.failure.message}"[:300])
     text = cleaned(turn.text)
+    instruction = turn.call.messages[-1].content.rpartition("</text-")[
+        2
+    ]  # what follows the material
     found: tuple[tuple[Code, str | None], ...] = (
         ("empty", empty(text)),
         ("truncated", truncated(turn.reply.finish_reason)),
         ("refusal", declined(text, parent)),
-        ("leaked_template", leaked_template(text, parent)),
+        ("leaked_template", leaked_template(text, parent) or copied(text, parent, instruction)),
         ("meta_talk", meta_talk(text, parent)),
         ("no_gain", no_gain(text, known)),
         ("too_short", too_short(text, parent, deep, bounds)),
@@ -125,6 +130,18 @@ def declined(text: str, parent: str) -> str | None:
 def leaked_template(text: str, parent: str) -> str | None:
     """Words that belong to the instruction to rewrite, unless the parent holds them too."""
     return _new(_LEAKS, text, parent, "it holds words of the template")
+
+
+def copied(text: str, parent: str, instruction: str) -> str | None:
+    """`RUN` words in a row that stand in the instruction to rewrite, unless the parent holds them too."""
+    own, before, asked = (_runs(words(one)) for one in (text, parent, instruction))
+    found = next((run for run in own if run in asked and run not in before), None)
+    return None if found is None else f"it repeats its instruction: {' '.join(found)!r}"
+
+
+def _runs(said: list[str]) -> dict[tuple[str, ...], None]:
+    """Every `RUN` neighbouring words, in their order."""
+    return dict.fromkeys(tuple(said[n : n + RUN]) for n in range(len(said) - RUN + 1))
 
 
 def meta_talk(text: str, parent: str) -> str | None:
@@ -183,8 +200,11 @@ def apologises(answer: str) -> str | None:
 
 
 def cleaned(text: str) -> str:
-    """The text without blanks around it, and without one pair of quotation marks around the whole."""
+    """The text without blanks around it, and without one pair of marks (of ours, or quotation marks) around
+    the whole: weak models put their task between what stood around the old one."""
     text = text.strip()
+    if (marked := _MARKED.fullmatch(text)) is not None:
+        text = marked[2].strip()
     for opening, closing in ('""', "“”", "''", "«»", "「」"):
         inner = text[1:-1]
         quoted = text[:1] == opening and text[-1:] == closing and len(text) > 1
@@ -268,14 +288,16 @@ _LEAKS = re.compile(
     r"\b(?:given|original|rewritten|created|evolved|new) prompts?\b"
     r"|\b(?:given|rewritten|evolved) (?:instruction|task|question)s?\b"
     r"|#[\w ]{0,40}(?:prompt|instruction)[\w ]{0,20}#|</?text-[0-9a-f]{6,}>?"
-    r"|\badd \d+ to \d+ words\b|\bfinished task\b|\bmarked lines\b",
+    r"|\badd \d+ to \d+ words\b|\bmarked lines\b",
     re.IGNORECASE,
 )
+_MARKED = re.compile(r"<(text-[0-9a-f]{6,})>(.*?)</\1>", re.DOTALL)
 _META = re.compile(
     r"\A\W*(?:sure|certainly|of course|absolutely|okay|ok|got it|no problem)\s*[!,.:]"
     r"|\A\W*(?:here(?:'|’)s|here is|here are|this is|below is)\b[^\n]{0,90}:"
     r"|\A\W*I(?:'ve|’ve| have)? (?:rewrote|rewritten|changed|made|added)\b"
-    r"|\A\W*(?:an? |the )?(?:prompt|question|instruction|task|rewrite|version|output|answer)\s*\d*\W{0,3}:"
+    r"|\A\W*(?:an? |the |new |harder |easier ){0,2}"
+    r"(?:prompt|question|instruction|task|rewrite|version|output|answer)\s*\d*\W{0,3}:"
     r"|^\W*note\b\s*:",
     re.IGNORECASE | re.MULTILINE,
 )

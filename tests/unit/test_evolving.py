@@ -183,6 +183,24 @@ def test_quotation_marks_around_the_whole_go() -> None:
     assert rules.cleaned("“Why?”") == "Why?"
     assert rules.cleaned('"Why" and "how"') == '"Why" and "how"'
     assert rules.cleaned('"') == '"'
+    assert rules.cleaned("<text-23836fd262> Why? </text-23836fd262>") == "Why?"
+    assert rules.cleaned("<text-23836fd262> Why? </text-0000000000>").startswith("<text")
+
+
+def test_a_copy_of_the_instruction_is_found_wherever_it_stands() -> None:
+    told = "Do it by adding one more requirement that the answer must meet."
+    asked = f"A task:\n<text-012345>\n{PARENT}\n</text-012345>\n\n{told}"
+    call = Call(seat="evolver", agent="e", purpose="evolution", messages=user(asked))
+    for text, code in (
+        (f"{PARENT} Adding one more requirement that the answer must", "leaked_template"),
+        (f"{PARENT} One more requirement that the answer", None),
+        (DEEPER, None),
+    ):
+        made = Turn(index=0, call=call, reply=Reply(text=text))
+        flaw = flaw_of(made, PARENT, {"s": PARENT}, True, Bounds())
+        assert (flaw and flaw.code) == code
+    parent = f"{PARENT} {told}"
+    assert rules.copied(f"{DEEPER} {told}", parent, told) is None
 
 
 def test_a_call_of_the_rules_is_any_turn() -> None:

@@ -65,7 +65,7 @@ def estimate(script: Script, seeds: Sequence[Seed]) -> Estimate:
         "protocol", protocol.id, protocol.options, script.scenario.protocol.options
     )
     for seed in sample:
-        writer = _Writer(script)
+        writer = _Writer(script, protocol)
         for turn in rehearse(protocol.play(seed, script.cast, options), writer).recorded.turns:
             call = turn.call
             if call.given is not None:
@@ -108,8 +108,9 @@ class _Writer:
     nobody.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, protocol: plugins.Protocol) -> None:
         self._script = script
+        self._made_up = protocol.made_up
         self._written = 0
         self._judges_own: set[int] = set()
         self._alone: dict[str, int] = {}
@@ -127,6 +128,9 @@ class _Writer:
         self._written += 1
         if call.seat == "judge":
             self._judges_own.add(self._written)
+        by_rule = self._made_up and self._made_up(call, self._written)
+        if by_rule is not None:
+            return Reply(text=by_rule)
         filler = "word " * (self.size(call)[1] * BYTES_PER_TOKEN // 5)
         return Reply(text=f"answer {self._written:06d} {filler}")
 

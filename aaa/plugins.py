@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from aaa.errors import InputError, NotFound
 from aaa.play import Play
-from aaa.types import Agent, Cast, Check, Messages, Seed, Turn, Value, Verdict
+from aaa.types import Agent, Call, Cast, Check, Messages, Seed, Turn, Value, Verdict
 from aaa.wording import sentences
 
 Family = Literal["protocols", "judges", "checkers", "exporters"]
@@ -46,7 +46,8 @@ class Contest(Value):
 
 
 class Protocol(NamedTuple):
-    """A file in `aaa/protocols/`: `SEATS`, `CONTESTANTS`, `Options`, `play`; perhaps `OPTIONAL`, `lacks`."""
+    """A file in `aaa/protocols/`: `SEATS`, `CONTESTANTS`, `Options`, `play`; perhaps `OPTIONAL`, `lacks`,
+    `made_up`."""
 
     id: str
     seats: dict[str, str]
@@ -59,6 +60,9 @@ class Protocol(NamedTuple):
     play: Callable[[Seed, Cast, Any], Play[None]]
     lacks: Callable[[Any, Mapping[str, tuple[str, ...]]], str | None] | None = None
     """(options, seat -> names of its holders) -> what does not fit, before a round; `None` is nothing."""
+    made_up: Callable[[Call, int], str | None] | None = None
+    """(call, number of the reply) -> what a dry run puts in place of a reply so that the most is asked, where
+    the play reads replies by a rule; `None`: any text will do."""
 
 
 class JudgingPlay(NamedTuple):
@@ -87,7 +91,8 @@ def protocol(id: str) -> Protocol:
     seats, contestants, options, play = _parts(module, "SEATS", "CONTESTANTS", "Options", "play")
     optional, lacks = getattr(module, "OPTIONAL", {}), getattr(module, "lacks", None)
     of = contestants if callable(contestants) else lambda _options: contestants
-    return Protocol(id, seats, optional, of, options, play, lacks)
+    made_up = getattr(module, "made_up", None)
+    return Protocol(id, seats, optional, of, options, play, lacks, made_up)
 
 
 def judging_play(id: str) -> JudgingPlay:

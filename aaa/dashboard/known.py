@@ -12,6 +12,8 @@ from aaa.dashboard.rates import NOTHING, Window
 from aaa.dashboard.theatre import Ruling, Stage
 
 OUTCOMES = ("win", "tie", "flip", "error", "abstain")
+NOTES = ("evolved", "steps", "consensus", "dropped")
+"""What plays conclude besides verdicts; what was dropped counts as that, whatever it was to be."""
 TERMINAL = ("completed", "failed", "cancelled")
 SEATS = ("student", "teacher", "judge")
 """The seats that most protocols have, in the order in which they speak."""
@@ -129,6 +131,8 @@ class State:
     """Answered turns of unknown cost."""
     outcomes: Mapping[str, int] = field(default_factory=dict)
     pairs: int = 0
+    noted: Mapping[str, int] = field(default_factory=dict)
+    """Kind of note, as in `NOTES` -> how many."""
     window: Window = NOTHING
     lanes: Mapping[tuple[str, str], Lane] = field(default_factory=dict)
     """(seat, agent) -> its lane."""

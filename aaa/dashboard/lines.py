@@ -95,6 +95,48 @@ def _verdict(data: Mapping[str, Any], kind: str) -> str:
     return f"verdict {text(data, 'session')} {ruling.edge}: {words}{pair}"
 
 
+def _note(data: Mapping[str, Any], kind: str) -> str:
+    """What a play concluded besides verdicts: what was kept, dropped, labelled or agreed on."""
+    said = _NOTES.get(text(data, "kind"))
+    dropped = text(data, "dropped")
+    if said is None:
+        return f"note {text(data, 'session')} {text(data, 'kind')}"
+    if dropped:
+        why = _after(", ", cut(text(data, "why"), EXCERPT))
+        what = text(data, "id") or f"{text(data, 'kind')} of turn {count(data, 'turn')}"
+        by = _after(" by ", text(data, "operation"))
+        return f"dropped {text(data, 'session')} {dropped}: {what}{by}{why}"
+    return said(data)
+
+
+def _evolved(data: Mapping[str, Any]) -> str:
+    value = number(data, "value")
+    worth = "" if value is None else f" (value {value:.3g})"
+    made = f"{text(data, 'parent')} -> {text(data, 'id')}"
+    return f"evolved {text(data, 'session')} {text(data, 'operation')}: {made}{worth}"
+
+
+def _steps(data: Mapping[str, Any]) -> str:
+    labels = data.get("labels")
+    labels = labels if isinstance(labels, list) else []
+    right = sum(label is True for label in labels)
+    where = f"{text(data, 'session')}#{count(data, 'turn')}"
+    return f"steps {where}: {right} of {len(labels)} right by {text(data, 'by')}{_correct(data, 'solution')}"
+
+
+def _consensus(data: Mapping[str, Any]) -> str:
+    votes, agreed = mapping(data, "votes"), text(data, "answer")
+    cast = sum(count(votes, answer) for answer in votes)
+    found = f"{cut(agreed, EXCERPT)} by {count(votes, agreed)} of {cast}" if agreed else "no answer"
+    what = f"{text(data, 'session')} {text(data, 'method')}"
+    return f"consensus {what}: {found}{_correct(data, 'answer')}"
+
+
+def _correct(data: Mapping[str, Any], what: str) -> str:
+    known = data.get("correct")
+    return f", {what} {'right' if known else 'wrong'}" if isinstance(known, bool) else ""
+
+
 def _who(data: Mapping[str, Any]) -> str:
     where = f"{text(data, 'session')}#{count(data, 'index')}"
     return f"{where} {text(data, 'seat')} {text(data, 'agent')} {text(data, 'purpose')}"
@@ -104,10 +146,16 @@ def _after(mark: str, words: str) -> str:
     return mark + words if words else ""
 
 
+_NOTES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "evolved": _evolved,
+    "steps": _steps,
+    "consensus": _consensus,
+}
 _WORDS: dict[str, Callable[[Mapping[str, Any], str], str | None]] = {
     "session.started": _session_started,
     "session.finished": _session_finished,
     "call.failed": _call_failed,
     "turn": _turn,
     "verdict": _verdict,
+    "note": _note,
 }

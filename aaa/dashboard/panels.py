@@ -18,7 +18,7 @@ from aaa.dashboard.ink import (
     spark,
     to_width,
 )
-from aaa.dashboard.known import OUTCOMES, Lane, Running, State, Waiting
+from aaa.dashboard.known import NOTES, OUTCOMES, Lane, Running, State, Waiting
 
 STATUS_STYLES = {
     "running": "bold green",
@@ -113,6 +113,8 @@ def _verdicts(state: State, width: int) -> Line:
         number = state.outcomes.get(outcome, 0)
         style = OUTCOME_STYLES[outcome] if number else "dim"
         left.append_text(line(" ", (str(number), f"bold {style}"), (f" {outcome} ", style)))
+    for kind in (kind for kind in NOTES if kind in state.noted):
+        left.append_text(line(" ", (amount(state.noted[kind]), "bold"), (f" {kind} ", "dim")))
     pairs = line((amount(state.pairs), "bold green"), " pair " if state.pairs == 1 else " pairs ")
     return ends(left, pairs, width)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from aaa.dashboard import theatre
 from aaa.dashboard.known import (
+    NOTES,
     OUTCOMES,
     SEATS,
     TERMINAL,
@@ -241,6 +242,17 @@ def _verdict(state: State, at: float, data: Mapping[str, Any]) -> State:
     )
 
 
+def _note(state: State, at: float, data: Mapping[str, Any]) -> State:
+    """Counted as what it is to a person; a kind that is not known counts as nothing."""
+    kind = "dropped" if text(data, "dropped") else text(data, "kind")
+    if kind in NOTES:
+        state = replace(state, noted=_plus(state.noted, kind))
+    running = state.running.get(text(data, "session"))
+    if running is None:
+        return state
+    return _with_running(state, text(data, "session"), replace(running, touched=at))
+
+
 def _with_lane(state: State, key: tuple[str, str], lane: Lane) -> State:
     if key not in state.lanes and len(state.lanes) >= MOST_LANES:
         return state
@@ -307,4 +319,5 @@ _CHANGES: dict[str, Change] = {
     "call.failed": _call_failed,
     "turn": _turn,
     "verdict": _verdict,
+    "note": _note,
 }

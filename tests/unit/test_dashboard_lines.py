@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from aaa.client import Event
 from aaa.dashboard.lines import as_json, plain, write
@@ -14,6 +15,8 @@ from tests.helpers.hostile import HOSTILE, forbidden
 
 AT = "2026-11-22T08:09:10.500000+00:00"
 WHO = {"session": 17, "index": 3, "seat": "student", "agent": "smollm2", "purpose": "revision"}
+EVOLVED = {"session": 17, "index": 0, "kind": "evolved", "id": "seed-7.e1", "parent": "seed-7",
+           "operation": "deepen", "turn": 2}  # fmt: skip
 BALLOTS = [{"judge": "j", "order": o, "prefers": "b", "error": None} for o in ("ab", "ba")]
 
 
@@ -52,6 +55,24 @@ def event(name: str, **data: Any) -> Event:
          "verdict 17 revision: revision wins (margin 1.9, both orders) -> pair p_1"),
         (event("verdict", session=17, index=0, edge="peer", outcome="flip", ballots=BALLOTS),
          "verdict 17 peer: flip: the preference changed with the order"),
+        (event("note", **EVOLVED, dropped="", why="", value=None),
+         "evolved 17 deepen: seed-7 -> seed-7.e1"),
+        (event("note", **EVOLVED, dropped="", why="", value=6.5),
+         "evolved 17 deepen: seed-7 -> seed-7.e1 (value 6.5)"),
+        (event("note", **EVOLVED, dropped="no_gain", why="it is the same as seed-7", value=None),
+         "dropped 17 no_gain: seed-7.e1 by deepen, it is the same as seed-7"),
+        (event("note", session=17, index=0, kind="steps", turn=4, labels=[True, False, None], by="rollouts",
+               correct=False),
+         "steps 17#4: 1 of 3 right by rollouts, solution wrong"),
+        (event("note", session=17, index=0, kind="steps", turn=4, labels=[], by="judge", dropped="truncated"),
+         "dropped 17 truncated: steps of turn 4"),
+        (event("note", session=17, index=1, kind="consensus", method="debate", votes={"42": 3, "41": 1},
+               answer="42", correct=True),
+         "consensus 17 debate: 42 by 3 of 4, answer right"),
+        (event("note", session=17, index=1, kind="consensus", method="debate", votes={"42": 1}, answer=None,
+               correct=None),
+         "consensus 17 debate: no answer"),
+        (event("note", session=17, index=2, kind="comet"), "note 17 comet"),
         (event("comet.seen"), None),
     ],
 )  # fmt: skip
@@ -82,6 +103,23 @@ def test_json_lines_are_whole_and_ascii(hostile: str) -> None:
     assert said.isascii()
     assert said.isprintable()
     assert json.loads(said) == {"id": 5, "event": "turn", "data": {"at": AT, "text": hostile}}
+
+
+ODD = st.one_of(HOSTILE, st.none(), st.integers(), st.lists(st.integers()), st.booleans())
+
+
+@given(
+    st.sampled_from(["evolved", "steps", "consensus"]),
+    st.dictionaries(
+        st.sampled_from(["session", "id", "parent", "operation", "dropped", "why", "value", "turn",
+                         "labels", "by", "correct", "votes", "answer", "method", "kind"]),
+        ODD,
+    ),
+)  # fmt: skip
+def test_odd_notes_never_raise_and_stay_one_clean_line(kind: str, odd: dict[str, Any]) -> None:
+    said = plain(event("note", **{"kind": kind, **odd}))
+    assert said is not None
+    assert forbidden(said, allowed="") == []
 
 
 def test_only_events_worth_a_line_are_written() -> None:

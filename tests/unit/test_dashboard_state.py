@@ -75,6 +75,47 @@ def test_unknown_kinds_only_advance_the_id() -> None:
     assert changed.lanes is state.lanes
 
 
+def test_notes_are_counted_by_what_they_are_and_break_no_other_count() -> None:
+    before = after(ROUND)
+    found: list[dict[str, Any]] = [
+        {"kind": "evolved", "id": "s.e1", "parent": "s", "operation": "deepen", "dropped": ""},
+        {
+            "kind": "evolved",
+            "id": "s.e2",
+            "parent": "s",
+            "operation": "deepen",
+            "dropped": "no_gain",
+        },
+        {"kind": "steps", "labels": [True], "by": "judge"},
+        {"kind": "consensus", "votes": {"4": 2}, "answer": "4"},
+        {"kind": "comet"},
+        {"kind": None, "dropped": 7},
+        {},
+    ]
+    state = before
+    for n, data in enumerate(found, len(ROUND) + 1):
+        said = {"at": iso(START + 900), "session": "s_0001", "index": n, **data}
+        state = reduce(state, Event(id=n, kind="note", data=said))
+    assert state.noted == {"evolved": 1, "dropped": 2, "steps": 1, "consensus": 1}
+    assert state.last_id == len(ROUND) + len(found)
+    for counted in ("outcomes", "pairs", "turns", "finished", "lanes", "running", "latest"):
+        assert getattr(state, counted) == getattr(before, counted)
+    told_of = [row.plain for row in rows(state, 120, 40, START + 900)]
+    assert any("1 evolved  1 steps  1 consensus  2 dropped" in row for row in told_of)
+    assert not any("evolved" in row.plain for row in rows(before, 120, 40, START + 900))
+
+
+def test_a_session_that_only_notes_is_heard_of() -> None:
+    script = say(
+        ("session.started", {"session": 7, "seed": "s"}),
+        ("note", {"session": 7, "index": 0, "kind": "evolved", "id": "s.e1"}),
+    )
+    state = after(script, 1)
+    assert state.running["7"].touched == START + 2
+    assert state.stage is not None
+    assert state.stage.touched == START + 2
+
+
 def test_a_call_is_in_flight_then_waits_then_is_answered() -> None:
     script = say(
         ("session.started", {"session": 7, "seed": "s"}),

@@ -13,8 +13,9 @@ from aaa.judges import logprob
 @pytest.mark.parametrize("id", plugins.names("protocols"))
 def test_every_protocol_keeps_the_contract(id: str) -> None:
     found = plugins.protocol(id)
-    assert set(found.contestants(found.options())) <= set(found.seats)
-    assert all(does for does in found.seats.values())
+    assert set(found.contestants(found.options())) <= {*found.seats, *found.optional}
+    assert all(does for does in (*found.seats.values(), *found.optional.values()))
+    assert not set(found.seats) & set(found.optional)
     found.options()  # every option has a default
 
 

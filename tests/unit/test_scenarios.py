@@ -17,13 +17,14 @@ from aaa.catalogue import Catalogue, Script, open_catalogue, shipped
 from aaa.checkers import grade
 from aaa.errors import InputError
 from aaa.play import Rehearsal, rehearse
+from aaa.provider.shapes import fitting
 from aaa.settings import read_settings
 from aaa.types import Call, Check, ChoiceShape, JsonShape, Reply, Seed, fingerprint
 from aaa.yaml_files import parse_setting
 from tests.stub_judge import stub_judge
 
 NAMES = ("agent", "chat", "multilingual", "quickstart", "reasoning")
-CLASSROOM = ("arena",)
+CLASSROOM = ("arena", "evol_instruct")
 """Scenarios of one protocol each: they may make any number of verdicts and other notes."""
 
 
@@ -64,8 +65,7 @@ def made_up(call: Call) -> str | Reply:
         first, second = call.shape.choices
         return Reply(text=first, choice_logprobs={first: -0.1 - number % 5, second: -2.0})
     if isinstance(call.shape, JsonShape):
-        better = call.shape.fields["properties"]["better"]["enum"]
-        return json.dumps({"explanation": "so", "better": better[number % len(better)]})
+        return json.dumps(fitting(call.shape.fields, str(number), 6, lambda _path, _schema: None))
     return f"{call.purpose} {number}"
 
 

@@ -175,9 +175,9 @@ class StagePlay(Value):
     """One protocol played in a stage."""
 
     protocol: ProtocolChoice
-    seats: dict[str, tuple[str, ...]] | None = None
-    """As in the scenario, whose seats are taken where this is `None`. `$student` is the student as it is by
-    then, `$parent` the generation before it; a seat may name both."""
+    seats: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Seats that are held otherwise than in the scenario. `$student` is the student as it is by then,
+    `$parent` the generation before it; a seat may name both."""
     judging: Judging | None = None
     """`None`: the scenario's."""
     on: Literal["slice", "evolved", "both"] = "both"

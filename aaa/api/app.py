@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute
 
 import aaa
 from aaa.api import catalogue as agents_and_scenarios
-from aaa.api import events, gates, health, judging, pairs, ratings, rounds, sessions
+from aaa.api import courses, events, gates, health, judging, pairs, ratings, rounds, sessions
 from aaa.api.guard import check_caller, limit_body, needs, open_paths
 from aaa.api.problems import STALLED_S, Problem, answer_problems, last_resort
 from aaa.api.sse import KEEP_ALIVE_S, Listening
@@ -60,6 +60,7 @@ def _routes(database: Database, catalogue: Catalogue, listening: Listening) -> I
     for router in (
         health.routes(database),
         rounds.routes(database, catalogue),
+        courses.routes(database, catalogue),
         events.routes(database, listening),
         sessions.routes(database),
         pairs.routes(database),

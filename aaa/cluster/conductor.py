@@ -1,8 +1,8 @@
 """The conductor: takes courses from step to step. It runs beside the supervisor, where one leads.
 
-Each step is done from what the database says and leaves what it found there, so a conductor that dies anywhere
-is followed by one that goes on: a round is made once by its key, a file is written whole or not at all, a
-trained student is registered once. What cannot go on pauses its course with the reason.
+Each step is done from what the database says and leaves what it found there, so a conductor that dies
+anywhere is followed by one that goes on: a round is made once by its key, a file is written whole or not
+at all, a trained student is registered once. What cannot go on pauses its course with the reason.
 """
 
 import asyncio
@@ -30,7 +30,8 @@ from aaa.exporters import seeds as evolved
 from aaa.failpoints import hit
 from aaa.generations import child, next_number, root_of, write_card
 from aaa.preflight import check_prices
-from aaa.scenario import InlineSeed, Kind, Scenario, Stage
+from aaa.scenario import InlineSeed, Kind, Scenario, Seeds, Stage
+from aaa.seeds import load_seeds
 from aaa.settings import Settings
 from aaa.store import courses
 from aaa.store.battles import read_battles
@@ -438,8 +439,5 @@ def _parent(catalogue: Catalogue, agent: str) -> str | None:
 
 
 def _seed(plain: InlineSeed) -> Seed:
-    from aaa.scenario import Seeds
-    from aaa.seeds import load_seeds
-
     (seed,) = load_seeds(Seeds(inline=(plain,)), Path())
     return seed

@@ -13,6 +13,7 @@ import socket
 from typing import Any
 
 from aaa.cluster.actors import Actors
+from aaa.cluster.conductor import conduct
 from aaa.cluster.plan import Desired, plan, seat_name
 from aaa.cluster.runtime import keep_signals, start_ray, stop_ray
 from aaa.errors import AAAError, StoreError
@@ -52,14 +53,18 @@ async def _lead(settings: Settings, database: Database, stop: asyncio.Event, sti
     keep_signals()
     actors = Actors(ray, settings, database.url)
     watching = asyncio.create_task(_watch(ray))
+    conducting = asyncio.create_task(conduct(settings, database))
     looping = asyncio.create_task(_loop(settings, database, actors, stop, still))
     await asyncio.wait({watching, looping}, return_when=asyncio.FIRST_COMPLETED)
     if watching.done():
+        conducting.cancel()
         await watching
     watching.cancel()
     try:
         await looping
     finally:
+        conducting.cancel()
+        await asyncio.gather(conducting, return_exceptions=True)
         await actors.drain(DRAIN_S)
         with contextlib.suppress(TimeoutError):  # a dead head is not waited for
             await asyncio.wait_for(asyncio.to_thread(stop_ray, ray, settings), STOP_RAY_S)

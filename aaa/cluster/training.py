@@ -55,10 +55,9 @@ async def train(
     command: Sequence[str], folder: Path, log: Path, timeout_s: float, wanted: Wanted
 ) -> dict[str, Any]:
     """Run it to its end; what it said of its model. Raises `TrainingFailed`, `Unwanted`, `SetupError`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as out:
+    with log.open("wb") as out:
         code = await _run(command, folder, out, timeout_s, wanted)
-    said = log.read_bytes().decode("utf-8", "replace")
+    said = (await asyncio.to_thread(log.read_bytes)).decode("utf-8", "replace")
     if code != 0:
         ended = "ran out of its time" if code is None else f"ended with exit code {code}"
         raise TrainingFailed(f"{command[0]!r} {ended}; its log is {log}: …{said[-TAIL:].strip()}")

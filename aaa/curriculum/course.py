@@ -162,11 +162,10 @@ def _seats(
         duel = {STUDENT: (who.student,), OPPONENT: (str(who.parent),)}
         return duel | {"judge": scenario.seats.get("judge", ())}
     protocol = plugins.protocol(play.protocol.id)
-    given = play.seats
-    if given is None:
-        known = protocol.seats | protocol.optional
-        given = {s: held for s, held in scenario.seats.items() if s in known}
-        given |= {STUDENT: (NOW,)} if STUDENT in given else {}
+    known = protocol.seats | protocol.optional
+    given = {seat: held for seat, held in scenario.seats.items() if seat in known}
+    given |= {STUDENT: (NOW,)} if STUDENT in given else {}
+    given |= play.seats
     names = {NOW: who.student, BEFORE: who.parent}
     found: dict[str, tuple[str, ...]] = {}
     for seat, held in given.items():
@@ -190,7 +189,8 @@ def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
         for stage in scenario.stages
         if stage.train is not None and stage.gate is not None
     }
-    who = Learner(scenario.seats[STUDENT][0])
+    now = scenario.seats[STUDENT][0]
+    who, known = Learner(now), _with_child(catalogue, now)
     used: set[str] = set()
     plays: list[tuple[Step, Script, tuple[Seed, ...]]] = []
     taken: tuple[Seed, ...] = ()
@@ -200,13 +200,11 @@ def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
         if step.kind == "draw":
             taken = take(scenario, step.stage, pool, used)
             used |= {seed.id for seed in taken}
-        if step.kind == "play":
-            script, seeds = catalogue.prepare(scenario_of(scenario, step, who, taken), folder)
-            plays.append((step, script, seeds))
-        elif step.kind == "gate":
-            known = _with_child(catalogue, who.student)
-            duel = scenario_of(scenario, step, Learner(CHILD, who.student), gates[stage.name])
-            script, seeds = known.prepare(duel, folder)
+        if step.kind in ("wait", "train"):
+            who = Learner(CHILD, now)
+        if step.kind in ("play", "gate"):
+            on = taken if step.kind == "play" else gates[stage.name]
+            script, seeds = known.prepare(scenario_of(scenario, step, who, on), folder)
             plays.append((step, script, seeds))
     for _, script, _ in plays:
         cards |= {name: card for name, card in script.cards.items() if name != CHILD}
@@ -214,7 +212,7 @@ def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
 
 
 CHILD = "next-generation"
-"""Stands for the student that is not trained yet, where its gate is checked and counted."""
+"""Stands for the student that is not trained yet, where what it will play is checked and counted."""
 
 
 def _with_child(catalogue: Catalogue, parent: str) -> Catalogue:

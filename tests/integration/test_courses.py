@@ -1,0 +1,396 @@
+"""Courses over a real database, conducted here: functions play the rounds, training is a real command."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from aaa.api.app import create_app
+from aaa.catalogue import Catalogue, open_catalogue
+from aaa.cluster.conductor import Conductor
+from aaa.settings import Settings
+from aaa.store.courses import Course, get_course, seeds_of
+from aaa.store.database import Database
+from aaa.store.rounds import list_rounds
+from aaa.types import Call
+from tests.catalogues import small_catalogue
+from tests.playing import play_round, verdict_for
+
+TRAINER = """
+import json, os, sys
+data, output, model, generation = sys.argv[1:]
+rows = [json.loads(line) for line in open(data)]
+open(os.path.join(output, "weights"), "w").write(f"{len(rows)} pairs")
+print("trained on", len(rows), "pairs from", model)
+print(json.dumps({"model": f"openai/pupil-{generation}", "secret": "not taken"}))
+"""
+"""A trainer: reads its data, writes something, says how the model is reached."""
+
+
+def course_scenario(trainer: Path, **more: Any) -> dict[str, Any]:
+    arena = {"protocol": {"id": "arena"}, "seats": {"student": ["$student"], "opponent": ["peer"]}}
+    train = {
+        "command": [sys.executable, str(trainer), "{dpo}", "{output}", "{model}", "{generation}"]
+    }
+    scenario = {
+        "name": "course",
+        "description": "Two stages.",
+        "seats": {"student": ["pupil"], "teacher": ["teacher"], "judge": ["judge"]},
+        "seeds": {"file": "seeds/small.jsonl"},
+        "judging": {"play": "pairwise"},
+        "budget_usd": 10,
+        "stages": [
+            {
+                "name": "one",
+                "slice": {"size": 4},
+                "plays": [{"protocol": {"id": "co_teaching"}}, arena],
+                "data": {"dpo": {}, "sft": {}},
+                "train": train,
+                "gate": {"seeds": {"file": "seeds/held_out.jsonl"}},
+            },
+            {
+                "name": "two",
+                "slice": {"share": 0.25},
+                "follow": "skill_gap",
+                "plays": [arena | {"seats": {"student": ["$student"], "opponent": ["$parent"]}}],
+                "data": {"dpo": {"accumulate": True}},
+                "train": train,
+            },
+        ],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(scenario | more))  # no part twice: no aliases
+    return plain
+
+
+class Classroom:
+    """A course's home: control plane, catalogue, and a conductor that does one step at a time."""
+
+    def __init__(
+        self, settings: Settings, database: Database, api: httpx.AsyncClient, folder: Path
+    ):
+        self.settings, self.database, self.api, self.folder = settings, database, api, folder
+
+    def write(self, **more: Any) -> None:
+        scenario = course_scenario(self.folder / "trainer.py", **more)
+        (self.folder / "scenarios" / "course.yaml").write_text(yaml.safe_dump(scenario))
+
+    async def start(self, **body: Any) -> httpx.Response:
+        return await self.api.post("/v1/courses", json={"scenario": "course", **body})
+
+    async def go_on(self, course_id: str, answer: Callable[[Call], str], most: int = 60) -> Course:
+        """Conduct until it stops or ends; its rounds are played as they come."""
+        for _ in range(most):
+            course = await get_course(self.database, course_id)
+            if course.status != "running":
+                return course
+            await Conductor(self.settings, self.database, course_id).step()
+            for found in await list_rounds(self.database):
+                if found.status in ("queued", "running"):
+                    await play_round(self.database, found.id, answer)
+        raise AssertionError(f"still going: {await get_course(self.database, course_id)}")
+
+
+@pytest.fixture
+async def classroom(
+    database_url: str, database: Database, tmp_path: Path
+) -> AsyncIterator[Classroom]:
+    folder = tmp_path / "operator"
+    catalogue: Catalogue = small_catalogue(folder, questions=12)
+    (folder / "trainer.py").write_text(TRAINER)
+    held_out = [{"id": f"h{n}", "prompt": f"Held out {n}?", "tags": ["test"]} for n in range(12)]
+    text = "".join(json.dumps(row) + "\n" for row in held_out)
+    (folder / "scenarios" / "seeds" / "held_out.jsonl").write_text(text)
+    settings = Settings(
+        database_url=SecretStr(database_url),
+        home=tmp_path / "home",
+        agents=catalogue.agent_folders,
+        scenarios=catalogue.scenario_folders,
+    )
+    app = create_app(settings, database, open_catalogue(settings))
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as api:
+        made = Classroom(settings, database, api, folder)
+        made.write()
+        yield made
+
+
+def spoken(call: Call) -> str:
+    words = {"critique": "say more", "revision": "a better try"}
+    return f"{words.get(call.purpose, 'a first try')} of {call.agent}"
+
+
+def trained_is_better(call: Call) -> str:
+    """A peer beats the pupil, what was trained beats what it was trained from."""
+    if call.purpose != "ballot":
+        return spoken(call)
+    shown = call.messages[-1].content
+    best = (f"of {name}" for name in ("pupil-g2", "pupil-g1", "peer") if f"of {name}" in shown)
+    return verdict_for(call, next(best, "better"))
+
+
+def nothing_is_better(call: Call) -> str:
+    return spoken(call) if call.purpose != "ballot" else verdict_for(call, "no such words")
+
+
+async def test_a_course_goes_from_stage_to_stage(classroom: Classroom) -> None:
+    made = await classroom.start()
+    assert made.status_code == 202, made.text
+    course = await classroom.go_on(made.json()["id"], trained_is_better)
+    assert (course.status, course.message) == ("completed", "")
+    assert (course.student, course.parent) == ("pupil-g2", "pupil-g1")
+    kinds = [(row.stage, row.kind) for row in course.steps]
+    assert kinds == [
+        *(("one", kind) for kind in ("draw", "play", "play", "data", "train", "gate", "adopt")),
+        *(("two", kind) for kind in ("draw", "play", "data", "train", "adopt")),
+    ]
+    seeds = await seeds_of(classroom.database, course.id, "pool")
+    assert [stage for _, stage in seeds].count(0) == 4
+    assert [stage for _, stage in seeds].count(1) == 3
+    _, _, arena, data, train, gate, _, second, *_ = course.steps
+    assert gate.data["admitted"]
+    assert gate.data["wins"] == gate.data["seeds"] == 12
+    assert second.data["student"] == "pupil-g1"
+    assert [gap["tag"] for gap in second.data["gaps"]] == ["test"]
+    assert arena.data["verdicts"]["win"] == 4
+    for account in data.data["files"]:
+        assert account["kept"] + sum(account["dropped"].values()) == account["verdicts"]
+    folder = Path(data.data["folder"])
+    rows = [json.loads(line) for line in (folder / "dpo.jsonl").read_text().splitlines()]
+    assert all(row["chosen"] != row["rejected"] for row in rows)
+    assert json.loads((folder / "manifest.json").read_text())["files"] == data.data["files"]
+    assert (folder / "generation-1" / "weights").read_text() == f"{len(rows)} pairs"
+    assert "trained on" in Path(train.data["log"]).read_text()
+
+
+async def test_the_next_generation_has_a_card_and_a_row(classroom: Classroom) -> None:
+    made = await classroom.start()
+    await classroom.go_on(made.json()["id"], trained_is_better)
+    card = open_catalogue(classroom.settings).card("pupil-g2")
+    assert (card.model, card.parent, card.generation) == ("openai/pupil-2", "pupil-g1", 2)
+    assert card.family == "a"
+    told = (await classroom.api.get("/v1/generations", params={"student": "pupil"})).json()
+    assert [(g["agent"], g["parent"], g["admitted"]) for g in told] == [
+        ("pupil-g1", "pupil", True),
+        ("pupil-g2", "pupil-g1", True),
+    ]
+    assert told[0]["admission"]["win_rate"] == 1
+
+
+async def test_accumulated_data_holds_what_earlier_stages_gave(classroom: Classroom) -> None:
+    made = await classroom.start()
+    course = await classroom.go_on(made.json()["id"], trained_is_better)
+    first, second = (row.data for row in course.steps if row.kind == "data")
+    kept = {account["kind"]: account["kept"] for account in first["files"]}
+    assert second["files"][0]["kept"] == kept["dpo"] + 3
+    assert second["rounds"]["dpo"][: len(first["rounds"]["dpo"])] == first["rounds"]["dpo"]
+
+
+async def test_a_student_that_is_no_better_stops_the_course_with_the_report(
+    classroom: Classroom,
+) -> None:
+    made = await classroom.start()
+    course = await classroom.go_on(made.json()["id"], nothing_is_better)
+    assert (course.status, course.reason) == ("paused", "not_admitted")
+    assert "win rate 50.0%" in course.message
+    assert course.student == "pupil"
+    (trained,) = (await classroom.api.get("/v1/generations")).json()
+    assert trained["admitted"] is False
+    resumed = await classroom.api.post(f"/v1/courses/{course.id}/resume")
+    assert resumed.json()["status"] == "running"
+    again = await classroom.go_on(course.id, nothing_is_better)
+    assert again.reason == "failed_step"
+    assert "has no parent yet; seat somebody beside $parent" in again.message
+
+
+async def test_a_failing_trainer_stops_the_course_and_is_run_again(classroom: Classroom) -> None:
+    trainer = classroom.folder / "trainer.py"
+    trainer.write_text("print('no memory left'); raise SystemExit(3)")
+    made = await classroom.start()
+    course = await classroom.go_on(made.json()["id"], trained_is_better)
+    assert (course.status, course.reason) == ("paused", "failed_step")
+    assert "ended with exit code 3" in course.message
+    assert "no memory left" in course.message
+    trainer.write_text(TRAINER)
+    await classroom.api.post(f"/v1/courses/{course.id}/resume")
+    course = await classroom.go_on(course.id, trained_is_better)
+    assert course.status == "completed"
+    assert course.student == "pupil-g2"
+
+
+async def test_waiting_for_somebody_who_trains_by_hand(classroom: Classroom) -> None:
+    stages = course_scenario(classroom.folder / "trainer.py")["stages"]
+    first = {k: v for k, v in stages[0].items() if k not in ("train", "gate")} | {"wait": True}
+    classroom.write(stages=[first, stages[1]])
+    made = await classroom.start()
+    course = await classroom.go_on(made.json()["id"], trained_is_better)
+    assert (course.status, course.reason) == ("paused", "waiting")
+    assert "aaa generations register pupil" in course.message
+    card = yaml.safe_load((classroom.folder / "agents" / "pupil.yaml").read_text())
+    mine = card | {"name": "pupil-g1", "parent": "pupil", "generation": 1}
+    (classroom.folder / "agents" / "pupil-g1.yaml").write_text(yaml.safe_dump(mine))
+    body = {"agent": "pupil-g1", "course": course.id}
+    assert (await classroom.api.post("/v1/generations", json=body)).status_code == 201
+    await classroom.api.post(f"/v1/courses/{course.id}/resume")
+    course = await classroom.go_on(course.id, trained_is_better)
+    assert (course.status, course.student, course.parent) == ("completed", "pupil-g2", "pupil-g1")
+
+
+async def test_steering(classroom: Classroom) -> None:
+    course_id = (await classroom.start()).json()["id"]
+    api, path = classroom.api, f"/v1/courses/{course_id}"
+    step = Conductor(classroom.settings, classroom.database, course_id).step
+    await step()
+    await step()  # drawn, and the first round made
+    round_id = (await api.get(path)).json()["steps"][1]["round"]
+    assert (await api.post(f"{path}/pause")).json()["status"] == "paused"
+    assert (await api.get(f"/v1/rounds/{round_id}")).json()["status"] == "paused"
+    await step()
+    assert (await api.post(f"{path}/resume")).json()["status"] == "running"
+    assert (await api.get(f"/v1/rounds/{round_id}")).json()["status"] == "running"
+    wrong = await api.post(f"{path}/resume")
+    assert (wrong.status_code, "possible: pause, cancel" in wrong.text) == (409, True)
+    assert (await api.patch(path, json={"budget_usd": 3})).json()["budget_usd"] == 3
+    assert (await api.post(f"{path}/cancel")).json()["status"] == "cancelled"
+    assert (await api.get(f"/v1/rounds/{round_id}")).json()["status"] == "cancelled"
+    assert [c["id"] for c in (await api.get("/v1/courses")).json()["items"]] == [course_id]
+    assert (await api.get("/v1/courses/none")).status_code == 404
+
+
+async def test_a_round_that_stops_for_its_budget_stops_the_course(classroom: Classroom) -> None:
+    course_id = (await classroom.start(budget_usd=0.0021)).json()["id"]
+    step = Conductor(classroom.settings, classroom.database, course_id).step
+    await step()
+    await step()
+    row = (await get_course(classroom.database, course_id)).steps[1]
+    (found,) = await list_rounds(classroom.database)
+    assert (row.round, found.budget_usd) == (found.id, 0.0021)
+    await classroom.api.post(f"/v1/rounds/{found.id}/pause")
+    await step()
+    course = await get_course(classroom.database, course_id)
+    assert (course.status, course.reason) == ("paused", "asked")
+    assert found.id in course.message
+
+
+async def test_going_back_to_an_earlier_generation(classroom: Classroom) -> None:
+    course_id = (await classroom.start()).json()["id"]
+    api, path = classroom.api, f"/v1/courses/{course_id}/teach"
+    for _ in range(40):
+        course = await get_course(classroom.database, course_id)
+        if course.student == "pupil-g1":
+            break
+        await Conductor(classroom.settings, classroom.database, course_id).step()
+        for found in await list_rounds(classroom.database):
+            if found.status in ("queued", "running"):
+                await play_round(classroom.database, found.id, trained_is_better)
+    back = await api.post(path, json={"agent": "pupil"})
+    assert (back.json()["student"], back.json()["parent"]) == ("pupil", None)
+    forth = await api.post(path, json={"agent": "pupil-g1"})
+    assert (forth.json()["student"], forth.json()["parent"]) == ("pupil-g1", "pupil")
+    unknown = await api.post(path, json={"agent": "judge"})
+    assert (unknown.status_code, "there are: pupil, pupil-g1" in unknown.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"stages.0.slice": {"size": 40}},
+            "stage 'one': 40 seeds are wanted, but only 12 are left",
+        ),
+        ({"stages.1.slice": {"share": 0.01}}, "stage 'two': its slice is empty: 0.01 of 12 seeds"),
+        ({"stages.0.slice": {"range": [0, 40]}}, "`range` ends at 40, but there are 12 seeds"),
+        ({"stages.0.slice": {"range": [4, 4]}}, r"`range` [4, 4] is empty"),
+        ({"stages.0.slice": {}}, "give exactly one of `size`, `share` and `range`"),
+        ({"stages.1.name": "one"}, "two stages are called 'one'"),
+        ({"stages.0.weights": {"nope": 2}}, "weight of 'nope': no seed has that tag"),
+        ({"stages.0.plays": []}, "stages.0.plays"),
+        ({"stages.0.plays.0.protocol.options": {"rounds": 99}}, "option 'rounds'"),
+        ({"seats": {"student": ["pupil"], "judge": ["judge"]}}, "nobody holds seat 'teacher'"),
+        (
+            {"stages.0.gate.seeds": {"file": "seeds/small.jsonl"}},
+            "held-out seeds must not be taught",
+        ),
+        ({"seats.student": ["pupil", "peer"]}, "exactly one agent in seat 'student'"),
+        ({"seat_budgets": {"judge": {"usd": 1}}}, "not taken with `stages`"),
+        ({"stages.0.data": {"ppo": {}}}, "stages.0.data"),
+    ],
+)
+async def test_what_cannot_be_started(
+    classroom: Classroom, change: dict[str, Any], said: str
+) -> None:
+    scenario = course_scenario(classroom.folder / "trainer.py")
+    for key, value in change.items():
+        place: Any = scenario
+        *path, last = key.split(".")
+        for part in path:
+            place = place[int(part)] if part.isdigit() else place[part]
+        place[int(last) if last.isdigit() else last] = value
+    (classroom.folder / "scenarios" / "course.yaml").write_text(yaml.safe_dump(scenario))
+    refused = await classroom.start()
+    assert refused.status_code == 422, refused.text
+    assert said in refused.json()["detail"]
+    assert (await classroom.api.get("/v1/courses")).json()["items"] == []
+
+
+async def test_overlapping_ranges_are_refused(classroom: Classroom) -> None:
+    stages = course_scenario(classroom.folder / "trainer.py")["stages"]
+    stages[0]["slice"], stages[1]["slice"] = {"range": [0, 6]}, {"range": [5, 9]}
+    classroom.write(stages=stages)
+    refused = await classroom.start()
+    assert "stages 'one' and 'two' overlap" in refused.json()["detail"]
+
+
+async def test_what_a_caller_may_not_change(classroom: Classroom) -> None:
+    command = {"stages": [{"name": "x", "slice": {"size": 1}, "plays": [{"protocol": {}}]}]}
+    for overrides in (command, {"seeds.file": "/etc/passwd"}):
+        refused = await classroom.start(overrides=overrides)
+        assert refused.status_code == 422
+        assert "cannot be changed here" in refused.json()["detail"]
+    inline = course_scenario(classroom.folder / "trainer.py")
+    refused = await classroom.api.post("/v1/rounds", json={"scenario": inline})
+    assert "has stages: start it as a course" in refused.json()["detail"]
+    plain = await classroom.api.post("/v1/courses", json={"scenario": "small"})
+    assert "has no stages: start it as a round" in plain.json()["detail"]
+
+
+async def test_an_estimate_tells_stages_and_parts(classroom: Classroom) -> None:
+    told = (await classroom.api.post("/v1/courses/estimate", json={"scenario": "course"})).json()
+    parts = [(p["stage"], p["part"], p["estimate"]["sessions"]) for p in told["plays"]]
+    assert parts == [
+        ("one", "co_teaching", 4),
+        ("one", "arena", 4),
+        ("one", "gate", 12),
+        ("two", "arena", 3),
+    ]
+    assert told["calls"] == sum(p["estimate"]["calls"] for p in told["plays"])
+    assert told["cost_usd"] > 0
+
+
+async def test_a_cancelled_course_stops_its_trainer(classroom: Classroom) -> None:
+    trainer = classroom.folder / "trainer.py"
+    trainer.write_text("import time; print('begun', flush=True); time.sleep(600)")
+    course_id = (await classroom.start()).json()["id"]
+    conductor = Conductor(classroom.settings, classroom.database, course_id)
+    log = classroom.settings.home / "courses" / course_id / "one" / "train.log"
+    for _ in range(20):
+        course = await get_course(classroom.database, course_id)
+        if next(row for row in course.steps if row.status != "done").kind == "train":
+            break
+        await conductor.step()
+        for found in await list_rounds(classroom.database):
+            if found.status in ("queued", "running"):
+                await play_round(classroom.database, found.id, trained_is_better)
+    training = asyncio.create_task(conductor.step())
+    while not (log.exists() and "begun" in log.read_text()):
+        await asyncio.sleep(0.05)
+    await classroom.api.post(f"/v1/courses/{course_id}/cancel")
+    await training
+    assert (await get_course(classroom.database, course_id)).status == "cancelled"
+    assert (await classroom.api.get("/v1/generations")).json() == []

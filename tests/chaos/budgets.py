@@ -1,7 +1,7 @@
 """L4: a budget is a wall.
 
 Callers in several processes ask as fast as they can under caps in dollars, tokens and calls, of the round
-and of each seat. The caps are raised bit by bit, so that one or another always binds, and processes are
+and of each seat. The caps are raised bit by bit, so that each of them binds in its turn, and processes are
 killed with their calls in flight. A connection of its own looks all the time whether any cap is passed, in
 any commit; at the end the books must add up to the attempts on record.
 """
@@ -11,7 +11,7 @@ import itertools
 import random
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -167,9 +167,11 @@ async def _rise_and_kill(
     processes = await asyncio.gather(*(_start(url, room, share) for share in shares))
     bound = 0
     try:
-        for _ in range(kills):
-            _rise(connection, chance)
-            await asyncio.sleep(chance.uniform(0.05, 0.4))
+        for number in range(kills):
+            before = _calls(connection)
+            _rise(connection, number, chance)
+            await _in_flight(connection, before)
+            await asyncio.sleep(chance.uniform(0, 0.1))
             victim = chance.randrange(len(shares))
             processes[victim].kill()
             await processes[victim].wait()
@@ -183,15 +185,30 @@ async def _rise_and_kill(
     return bound
 
 
-def _rise(connection: "psycopg.Connection[dict[str, Any]]", chance: random.Random) -> None:
-    """Raise every cap by a random bit."""
+def _rise(
+    connection: "psycopg.Connection[dict[str, Any]]", number: int, chance: random.Random
+) -> None:
+    """Raise every cap, one of them by little, each in its turn: that one binds while calls are in flight."""
+    tight_table, tight = list(itertools.product(("rounds", "seat_usage"), LITTLE))[number % 6]
     for table in ("rounds", "seat_usage"):
-        more = {
-            "usd": chance.uniform(0.02, 0.2),
-            "tokens": chance.randint(2_000, 20_000),
-            "calls": chance.randint(20, 120),
-        }
+        more: dict[str, float] = dict(MUCH)
+        if table == tight_table:
+            share = 1 if table == "rounds" else len(AGENTS)
+            more[tight] = type(LITTLE[tight])(LITTLE[tight] * chance.uniform(1, 3) / share)
         connection.execute(RAISE.format(table=table), more)
+
+
+LITTLE: Mapping[str, float] = {"usd": 0.05, "tokens": 2_500, "calls": 20}
+"""Cap -> room for about twenty calls."""
+MUCH: Mapping[str, float] = {"usd": 5.0, "tokens": 250_000, "calls": 2_000}
+
+
+async def _in_flight(connection: "psycopg.Connection[dict[str, Any]]", before: int) -> None:
+    """Wait until some more calls have begun; not for ever, as there may be no room for so many."""
+    for _ in range(100):
+        if _calls(connection) >= before + 4:
+            return
+        await asyncio.sleep(0.05)
 
 
 async def _stuck(connection: "psycopg.Connection[dict[str, Any]]") -> int:
@@ -280,7 +297,7 @@ PROMISE = Promise(
     "L4",
     "a budget is a wall: spent and reserved together never pass a cap",
     spend,
-    {"callers": 16, "kills": 3, "processes": 2},
+    {"callers": 16, "kills": 6, "processes": 2},
 )
 
 if __name__ == "__main__":

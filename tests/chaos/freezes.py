@@ -35,6 +35,8 @@ class Outcome(NamedTuple):
     """Requests beyond the first of each: what the frozen runner waited for was asked again."""
     late: int
     """Answers that came after another had become the turn: kept, with their cost."""
+    unowned: int
+    """Calls asked again though nobody had claimed their session since: by two owners, or by a lost one."""
     unpriced: int
     unsettled: int
     raw_errors: int
@@ -42,7 +44,7 @@ class Outcome(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        wrong = (self.lost, self.unpriced, self.unsettled, self.raw_errors)
+        wrong = (self.lost, self.unowned, self.unpriced, self.unsettled, self.raw_errors)
         return (
             self.identical
             and not any(wrong)
@@ -76,6 +78,7 @@ def freeze(
             lost=abs(sessions * CALLS - books.turns),
             repeated=repeated(asked)[1],
             late=books.late,
+            unowned=_unowned(on, frozen),
             unpriced=books.unpriced,
             unsettled=books.unsettled,
             raw_errors=len(raw),
@@ -118,6 +121,25 @@ def _frozen(on: Stage, round_id: str, victim: psutil.Process) -> int:
     victim.resume()
     tell(f"D5: froze {victim.pid}, which drove {had} sessions and lost {had - left}")
     return had - left
+
+
+def _unowned(on: Stage, round_id: str) -> int:
+    """Attempts after the first of their call that follow no new claim of their session."""
+    with connect(on.database_url) as connection:
+        row = connection.execute(UNOWNED, (round_id,)).fetchone()
+    return int((row or {})["n"])
+
+
+UNOWNED = """
+SELECT count(*) AS n
+FROM attempts AS again
+JOIN attempts AS before ON before.session_id = again.session_id AND before.index = again.index
+    AND before.attempt = again.attempt - 1
+JOIN sessions AS s ON s.id = again.session_id
+WHERE s.round_id = %s AND NOT EXISTS (
+    SELECT FROM events AS e WHERE e.round_id = s.round_id AND e.kind = 'session.started'
+    AND (e.data->>'session')::bigint = s.id AND e.at BETWEEN before.started_at AND again.started_at)
+"""
 
 
 def _last_home(on: Stage) -> None:

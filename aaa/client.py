@@ -245,6 +245,37 @@ class Client:
         report: Json = await self._ask("POST", _path("rounds", round_id, "calibration"))
         return report
 
+    async def courses(self, limit: int) -> list[Json]:
+        """Courses, newest first."""
+        return [dict(row) async for row in self._pages("/v1/courses", {}, limit)]
+
+    async def course(self, course_id: str) -> Json:
+        """One course with its steps."""
+        found: Json = await self._ask("GET", _path("courses", course_id))
+        return found
+
+    async def start_course(self, asked: Mapping[str, Any]) -> Json:
+        """Start a scenario with stages; its course."""
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        made: Json = await self._ask("POST", "/v1/courses", dict(asked), key)
+        return made
+
+    async def move_course(self, course_id: str, verb: str, body: Json | None = None) -> Json:
+        """`pause`, `resume`, `cancel` or `teach`."""
+        found: Json = await self._ask("POST", _path("courses", course_id, verb), body)
+        return found
+
+    async def generations(self, student: str | None = None) -> list[Json]:
+        """Trained students, with what their gates found."""
+        params = {} if student is None else {"student": student}
+        found: list[Json] = await self._ask("GET", "/v1/generations", params=params)
+        return found
+
+    async def register_generation(self, asked: Mapping[str, Any]) -> Json:
+        """Put a student that was trained by hand on record."""
+        made: Json = await self._ask("POST", "/v1/generations", dict(asked))
+        return made
+
     async def signals(self, round_id: str) -> Json:
         """Seed id -> how hard a round's seeds were, and how far they told models apart."""
         found: Json = await self._ask("GET", _path("rounds", round_id, "signals"))

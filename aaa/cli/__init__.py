@@ -11,7 +11,7 @@ import sys
 import click
 
 from aaa import __version__
-from aaa.cli import catalogue, data, machine, playing, rounds
+from aaa.cli import catalogue, courses, data, machine, playing, rounds
 from aaa.errors import AAAError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -37,6 +37,8 @@ for _command in (
     playing.watch,
     playing.provider,
     rounds.rounds,
+    courses.courses,
+    courses.generations,
     data.export,
     data.explain,
     data.ratings,

@@ -19,7 +19,7 @@ from aaa.api.server import local_api
 from aaa.catalogue import Catalogue, Script
 from aaa.client import Client
 from aaa.cluster.keeper import keep_supervisor
-from aaa.commands import watch
+from aaa.commands import staged, watch
 from aaa.commands.export import write_pairs
 from aaa.commands.opening import arguments, command_name, say, show
 from aaa.commands.rounds import unfinished
@@ -51,6 +51,8 @@ class Wanted(NamedTuple):
 
 def dry_run(settings: Settings, wanted: Wanted) -> int:
     """Check everything, rehearse, print calls and cost. Spends nothing, starts nothing."""
+    if staged.is_staged(settings, wanted.scenario):
+        return staged.dry_run(settings, wanted.scenario, _overrides(wanted), wanted.as_json)
     _, script, seeds = prepared(settings, wanted.scenario, _overrides(wanted))
     found = estimate(script, seeds)
     if wanted.as_json:
@@ -62,7 +64,10 @@ def dry_run(settings: Settings, wanted: Wanted) -> int:
 
 
 async def run(settings: Settings, wanted: Wanted) -> int:
-    """Play a round to its end; exit code 0 when it completed."""
+    """Play a round to its end, or a course through its stages; exit code 0 when it completed."""
+    if staged.is_staged(settings, wanted.scenario):
+        asked = staged.Asked(wanted.scenario, _overrides(wanted), wanted.resume, wanted.as_json)
+        return await staged.run(settings, asked, everything)
     catalogue, script, _ = prepared(settings, wanted.scenario, _overrides(wanted))
     check_prices(script)
     check_cluster(settings)

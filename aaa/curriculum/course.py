@@ -173,7 +173,7 @@ def _seats(
         kept = tuple(dict.fromkeys(name for name in agents if name is not None))
         if kept:
             found[seat] = kept
-        elif seat in protocol.seats:
+        elif seat in protocol.seats or seat in play.seats:
             raise InputError(
                 f"scenario {scenario.name!r}: stage {stage.name!r}: seat {seat!r} would be empty, since "
                 f"{who.student!r} has no parent yet; seat somebody beside {BEFORE}"

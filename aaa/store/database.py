@@ -34,6 +34,9 @@ logging.getLogger("psycopg").setLevel(logging.ERROR)  # a cancelled query is no 
 
 log = logging.getLogger(__name__)
 
+IDLE_S = 5.0
+"""A transaction that says nothing for so long is rolled back by the server: a frozen process must not
+keep others from the rows that it has locked. None of ours waits for anything but the database."""
 KEEP_S = 1.0
 """How often the embedded server is looked at."""
 SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
@@ -51,7 +54,11 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=60,
-            connect_args={"connect_timeout": 10, "prepare_threshold": 3},
+            connect_args={
+                "connect_timeout": 10,
+                "prepare_threshold": 3,
+                "options": f"-c idle_in_transaction_session_timeout={IDLE_S * 1000:.0f}",
+            },
         )
 
     @asynccontextmanager

@@ -1,0 +1,174 @@
+"""`aaa run` of a scenario with stages: a course from its first step to its last, told step by step."""
+
+import asyncio
+import shlex
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aaa.catalogue import Catalogue, open_catalogue
+from aaa.client import Client, Json
+from aaa.commands import watch
+from aaa.commands.opening import command_name, say, show
+from aaa.commands.rounds import is_file
+from aaa.commands.serve import stopping
+from aaa.commands.table import print_rows
+from aaa.curriculum.course import Prepared, prepare
+from aaa.curriculum.staged_estimate import StagedEstimate, staged_estimate
+from aaa.errors import InputError
+from aaa.preflight import check_cluster, check_prices, check_reach
+from aaa.settings import Settings
+from aaa.yaml_files import read_yaml
+
+LOOK_S = 0.5
+Everything = Callable[[Settings, Catalogue, asyncio.Event], AbstractAsyncContextManager[Client]]
+
+
+class Asked(NamedTuple):
+    """What `aaa run` was asked for."""
+
+    scenario: str
+    overrides: dict[str, Any]
+    resume: str | None
+    as_json: bool
+
+
+def is_staged(settings: Settings, scenario: str) -> bool:
+    """Whether that SCENARIO has stages; one that cannot be read is said to have none."""
+    try:
+        catalogue, name = _catalogue(settings, scenario)
+        if is_file(scenario):
+            return bool(read_yaml(Path(scenario)).get("stages"))
+        return bool(catalogue.scenario(name)[0].stages)
+    except InputError:
+        return False
+
+
+def _catalogue(settings: Settings, scenario: str) -> tuple[Catalogue, str]:
+    folder = (Path(scenario).resolve().parent,) if is_file(scenario) else ()
+    name = Path(scenario).stem if is_file(scenario) else scenario
+    return open_catalogue(settings, *folder), name
+
+
+def prepared(
+    settings: Settings, scenario: str, overrides: dict[str, Any]
+) -> tuple[Catalogue, Prepared]:
+    """The course, checked whole. Raises `InputError`."""
+    catalogue, name = _catalogue(settings, scenario)
+    found, folder = catalogue.scenario(name, overrides)
+    made = prepare(catalogue, found, folder)
+    for _, script, _ in made.plays:
+        check_prices(script)
+    return catalogue, made
+
+
+def dry_run(settings: Settings, scenario: str, overrides: dict[str, Any], as_json: bool) -> int:
+    """Print stages, sessions, calls and cost per stage and seat. Spends nothing."""
+    _, made = prepared(settings, scenario, overrides)
+    found = staged_estimate(made)
+    show(found.model_dump(mode="json")) if as_json else _tell(found)
+    return 0
+
+
+def _tell(found: StagedEstimate) -> None:
+    rows: list[dict[str, Any]] = []
+    for play in found.plays:
+        for line in play.estimate.lines:
+            cost = "unknown" if line.cost_usd is None else f"{line.cost_usd:.4f}"
+            about = {"stage": play.stage, "part": play.part, "sessions": play.estimate.sessions}
+            rows.append(about | line.model_dump() | {"cost_usd": cost})
+    print_rows(("stage", "part", "sessions", "seat", "agent", "purpose", "calls", "cost_usd"), rows)
+    cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
+    say(
+        f"{found.stages} stages, {found.sessions} sessions, at most {found.calls} calls, at most {cost}, "
+        "training aside; nothing was spent."
+    )
+    if found.unpriced:
+        say(f"No price is known for: {', '.join(found.unpriced)}")
+
+
+async def run(settings: Settings, asked: Asked, everything: Everything) -> int:
+    """Take the course from here to its end; exit code 0 when it completed."""
+    catalogue, made = prepared(settings, asked.scenario, asked.overrides)
+    check_cluster(settings)
+    if settings.ray_address is None:
+        for _, script, _ in made.plays:
+            check_reach(script, settings)
+    name = made.script.scenario.name
+    say(f"Starting {name}: database, Ray and control plane on this machine …")
+    stop = asyncio.Event()
+    with stopping(stop):
+        async with everything(settings, catalogue, stop) as client:
+            course = await _begin(client, name, asked)
+            code = await _follow(client, course["id"], stop)
+            if code == watch.STOPPED:
+                again = (
+                    f"{command_name()} run {shlex.quote(asked.scenario)} --resume {course['id']}"
+                )
+                say(f"Stopped. Nothing recorded is lost; go on with:\n  {again}")
+            if asked.as_json:
+                show(await client.course(course["id"]))
+    return code
+
+
+async def _begin(client: Client, name: str, asked: Asked) -> Json:
+    if asked.resume is None:
+        made = await client.start_course({"scenario": name, "overrides": asked.overrides})
+        say(f"Course {made['id']}: {len(made['stages'])} stages. Ctrl-C stops it safely.")
+        return made
+    found = await client.course(asked.resume)
+    if found["status"] == "paused":
+        found = await client.move_course(asked.resume, "resume")
+    say(f"Course {asked.resume} goes on with stage {found['stage']}")
+    return found
+
+
+async def _follow(client: Client, course_id: str, stop: asyncio.Event) -> int:
+    """Tell each step as it ends, until the course ends or pauses."""
+    told = 0
+    while not stop.is_set():
+        found = await client.course(course_id)
+        done = [row for row in found["steps"] if row["status"] == "done"]
+        for row in done[told:]:
+            say(f"  {row['stage']}: {line(row)}")
+        told = len(done)
+        if found["status"] == "completed":
+            say(f"Course {course_id}: completed; the student is {found['student']}")
+            return 0
+        if found["status"] == "cancelled":
+            return 1
+        if found["status"] == "paused":
+            say(f"Course {course_id} is paused ({found['reason']}): {found['message']}")
+            return watch.STOPPED
+        await asyncio.sleep(LOOK_S)
+    return watch.STOPPED
+
+
+def line(row: Json) -> str:
+    """What a step found, in words."""
+    data = row["data"]
+    if "skipped" in data:
+        return f"{row['kind']} {row['protocol'] or ''} skipped: {data['skipped']}"
+    match row["kind"]:
+        case "draw":
+            behind = ", ".join(f"{g['tag']} x{g['weight']:.2f}" for g in data["gaps"][:5])
+            return f"{data['seeds']} seeds for {data['student']}" + (behind and f"; {behind}")
+        case "play":
+            return (
+                f"{row['protocol']}: {data['sessions']['completed']} of {data['sessions']['total']} "
+                f"sessions, {data['pairs']} pairs, ${data['spent_usd']:.4f} ({row['round']})"
+            )
+        case "data":
+            files = (
+                f"{f['kept']} of {f['verdicts']} verdicts in {f['file']}" for f in data["files"]
+            )
+            return f"data: {', '.join(files)} ({data['folder']})"
+        case "train":
+            return f"trained {data['agent']} ({data['model']}) in {data['seconds']:.0f} s; {data['log']}"
+        case "gate":
+            return f"gate: {data['student']} against {data['parent']}: {data['why']}"
+        case "adopt":
+            verb = "goes on" if data["admitted"] else "does not go on"
+            return f"{data['agent']} {verb}"
+    return str(row["kind"])

@@ -208,7 +208,7 @@ def test_a_student_whose_draft_is_refused_leaves_the_others_alone() -> None:
     done = rehearse(evol_answer.play(SEED, cast(ANNA, BEN), Options()), answer)
     assert done.recorded.verdicts[0].a == 0
     assert len(done.recorded.verdicts) == 3
-    with pytest.raises(CallRefused, match="content_filter|no"):
+    with pytest.raises(CallRefused, match="'ben'"):
         rehearse(evol_answer.play(SEED, cast(BEN), Options()), answer)
 
 

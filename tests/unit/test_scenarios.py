@@ -23,7 +23,7 @@ from aaa.settings import read_settings
 from aaa.types import Call, Check, ChoiceShape, JsonShape, Reply, Seed, fingerprint
 
 NAMES = ("agent", "chat", "multilingual", "quickstart", "reasoning")
-CLASSROOM = ("creator_solver", "critic", "evol_answer", "evol_instruct", "process")
+CLASSROOM = ("auto_evol", "creator_solver", "critic", "evol_answer", "evol_instruct", "process")
 """Scenarios of the other protocols: a session of theirs may end with other notes than one verdict."""
 
 

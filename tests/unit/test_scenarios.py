@@ -16,6 +16,7 @@ from aaa import plugins
 from aaa.catalogue import Catalogue, Script, open_catalogue, shipped
 from aaa.checkers import grade
 from aaa.errors import InputError
+from aaa.estimate import estimate
 from aaa.play import Rehearsal, rehearse
 from aaa.provider.shapes import fitting
 from aaa.scenario import parse_setting
@@ -106,6 +107,8 @@ def test_a_classroom_scenario_loads_and_plays_to_its_end_the_same_twice(
         assert first == played(script, seed)
         assert first.recorded.turns
         assert first.recorded.notes
+    asked = [len(played(script, seed).recorded.turns) for seed in seeds]
+    assert sum(asked) <= estimate(script, seeds).calls
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES, *CLASSROOM} - {"quickstart"}))

@@ -20,7 +20,7 @@ from aaa.judges._content import has_content
 from aaa.judges._written import Written, closed, parsed
 from aaa.play import Play, note, together, try_all
 from aaa.prompts import prompts_beside, shown
-from aaa.protocols._evolving import words
+from aaa.protocols._evolving import unmarked, words
 from aaa.protocols._ranking import rank_all
 from aaa.protocols._strict import Heard, hear
 from aaa.types import Agent, Call, Cast, Evolved, Message, Messages, Sampling, Seed, Turn, Value
@@ -249,7 +249,8 @@ def _tampering(by: Agent, seed: Seed, good: str, options: Options) -> Call:
 
 
 def _read(turn: Turn) -> Tampered:
-    return parsed(turn, Tampered)
+    read = parsed(turn, Tampered)
+    return read.model_copy(update={"tampered": unmarked(read.tampered)})
 
 
 def _sentence(text: str) -> str:

@@ -164,6 +164,19 @@ def test_what_was_tampered_with_is_held_against_rules(text: str, code: str) -> N
     assert len(done.recorded.verdicts) == (not code)
 
 
+def test_a_good_answer_between_our_marks_is_still_the_good_answer() -> None:
+    """Seen: a weak tamperer returns what it was shown, marks and all, and tells of a flaw it never made."""
+
+    def answer(call: Call) -> str:
+        return next(replies) if call.purpose == "tampering" else said(call)
+
+    marked = (f"<text-a27d99efcc>{text}</text-a27d99efcc>" for text in (GOOD, BAD))
+    replies = iter([tampered(text) for text in marked])
+    notes = noted(played(answer=answer)) + noted(played(answer=answer))
+    assert [note.dropped for note in notes] == ["unchanged", ""]
+    assert not any("text-a27d" in note.prompt[0].content for note in notes)
+
+
 def test_a_word_of_the_good_answer_announces_nothing() -> None:
     good = "A flaw in a crystal is a missing atom."
     assert flaw_in(good, Tampered(flaw=FLAW, tampered=good.replace("missing", "spare")))[0] == ""

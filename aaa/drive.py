@@ -11,7 +11,7 @@ from aaa.checkers import grade_all
 from aaa.errors import ReplayMismatch
 from aaa.judges._checked import finding
 from aaa.play import Batch, Play, Sent
-from aaa.types import Call, Checks, CheckWish, Note, Recorded, Turn, Verdict, fingerprint
+from aaa.types import Call, Checks, CheckWish, Note, Recorded, Steps, Turn, Verdict, fingerprint
 
 Grant = Callable[[int, Call], Awaitable[Turn]]
 """(turn index, call) -> the turn, once it is on the record."""
@@ -80,9 +80,10 @@ async def _grant_batch(
 
 
 def _checks_of(past: Recorded) -> dict[str, Checks]:
-    """Name of checker -> what it found, from the ballots of recorded verdicts."""
+    """Name of checker -> what it found, from the ballots of recorded verdicts and steps."""
     checks: dict[str, Checks] = {}
-    cast = (ballot for verdict in past.verdicts for ballot in verdict.ballots)
+    holding = (note for note in past.notes if isinstance(note, Verdict | Steps))
+    cast = (ballot for note in holding for ballot in note.ballots)
     for ballot in (ballot for ballot in cast if ballot.by_checker):
         checks.setdefault(ballot.judge, {})[ballot.turn] = finding(ballot)
     return checks

@@ -123,14 +123,15 @@ class _Writer:
             return Reply(
                 text="", choice_logprobs=dict(zip(call.shape.choices, logprobs, strict=True))
             )
+        by_rule = self._made_up and self._made_up(call, self._written)
+        if by_rule is not None:
+            self._written += 1
+            return Reply(text=by_rule)
         if isinstance(call.shape, JsonShape):
             return Reply(text=json.dumps(self._fill(call.shape.fields, self._share(call), [])))
         self._written += 1
         if call.seat == "judge":
             self._judges_own.add(self._written)
-        by_rule = self._made_up and self._made_up(call, self._written)
-        if by_rule is not None:
-            return Reply(text=by_rule)
         filler = "word " * (self.size(call)[1] * BYTES_PER_TOKEN // 5)
         return Reply(text=f"answer {self._written:06d} {filler}")
 

@@ -409,6 +409,10 @@ class Steps(Note):
     by: Literal["rollouts", "judge"]
     correct: bool | None = None
     """Whether the whole solution is; `None`: unknown."""
+    dropped: str = ""
+    """Why there is nothing to learn from it, as a reason code; empty where there is."""
+    ballots: tuple[Ballot, ...] = ()
+    """What a program found out about the solution and its completions, so that a replay need not ask it."""
 
 
 class Consensus(Note):

@@ -8,11 +8,9 @@ transcript tells with its reason, and evolved methods, which are no prompts.
 from collections.abc import Iterator
 from typing import Any
 
+from aaa.protocols.auto_evol import METHOD
 from aaa.transcripts import Transcript
 from aaa.types import Evolved, Messages
-
-METHOD = "method"
-"""Operation of a note whose prompt is a way to evolve prompts."""
 
 
 def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:

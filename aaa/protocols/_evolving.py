@@ -200,17 +200,21 @@ def apologises(answer: str) -> str | None:
 
 
 def cleaned(text: str) -> str:
-    """The text without blanks around it, and without one pair of marks (of ours, or quotation marks) around
-    the whole: weak models put their task between what stood around the old one."""
-    text = text.strip()
-    if (marked := _MARKED.fullmatch(text)) is not None:
-        text = marked[2].strip()
+    """The text without what stands around the whole: blanks, marks of ours, one pair of quotation marks."""
+    text = unmarked(text)
     for opening, closing in ('""', "“”", "''", "«»", "「」"):
         inner = text[1:-1]
         quoted = text[:1] == opening and text[-1:] == closing and len(text) > 1
         if quoted and not {opening, closing} & set(inner):
             return inner.strip()
     return text
+
+
+def unmarked(text: str) -> str:
+    """Without blanks and our marks around the whole: weak models put the new between the marks of the old."""
+    text = text.strip()
+    marked = _MARKED.fullmatch(text)
+    return text if marked is None else marked[2].strip()
 
 
 def words(text: str) -> list[str]:

@@ -9,6 +9,7 @@ may make.
 
 import random
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import Field
 
@@ -25,7 +26,7 @@ from aaa.protocols._evolving import (
     flaw_of,
     reworded,
 )
-from aaa.protocols._operations import DEPTH, USUAL, Operation, evolution_call, made_up
+from aaa.protocols._operations import DEPTH, USUAL, Operation, evolution_call, made_up, rewriting
 from aaa.protocols._strict import Heard, hear
 from aaa.types import Agent, Call, Cast, Evolved, Message, Messages, Sampling, Seed, Turn
 
@@ -39,6 +40,8 @@ CONTESTANTS: tuple[str, ...] = ()
 
 __all__ = ["CONTESTANTS", "OPTIONAL", "SEATS", "Options", "made_up", "play"]
 
+BY_METHOD: Literal["by_method"] = "by_method"
+"""Operation of what a method of the user's makes."""
 HARDEST = 10
 
 
@@ -47,6 +50,8 @@ class Options(Bounds):
     """How often a prompt is rewritten, each time from the last that was kept; WizardLM did it 4 times."""
     operations: tuple[Operation, ...] = Field(USUAL, min_length=1, max_length=100)
     """What is drawn from each round; one that stands twice is drawn twice as often."""
+    method: str | None = Field(None, min_length=1, max_length=4000)
+    """How to rewrite, in words, in place of `operations`: what `auto_evol` found, say. `None`: by these."""
     evolution_tokens: int | None = Field(None, ge=1)
     """Longest new prompt; `None` leaves it to the agent's card."""
     answer_tokens: int | None = Field(None, ge=1)
@@ -76,7 +81,7 @@ def play(seed: Seed, cast: Cast, options: Options) -> Play[None]:
     known = {seed.id: asked_last(seed.prompt)}
     for number in range(1, options.rounds + 1):
         evolver = chance.choice(cast["evolver"])
-        operation = chance.choice(options.operations)
+        operation = chance.choice(options.operations) if options.method is None else BY_METHOD
         tried = yield from _evolve(
             seed, cast, options, evolver, operation, (number, id, chat), known
         )
@@ -91,19 +96,16 @@ def _evolve(
     cast: Cast,
     options: Options,
     evolver: Agent,
-    operation: Operation,
+    operation: Operation | Literal["by_method"],
     parent: tuple[int, str, Messages],
     known: dict[str, str],
 ) -> Play[Evolved]:
     """One attempt on `parent` (number of the attempt, id, chat), through rules, answers and judges."""
     number, id, chat = parent
-    call = evolution_call(
-        evolver.name, chat, operation, options.words, tokens=options.evolution_tokens
-    )
-    (turn,) = yield from try_all((call,))
+    (turn,) = yield from try_all((_rewriting(evolver, chat, operation, options),))
     text = cleaned(turn.text)
     made = reworded(chat, text, operation)
-    flaw = flaw_of(turn, asked_last(chat), known, operation in DEPTH, options)
+    flaw = flaw_of(turn, asked_last(chat), known, operation in (*DEPTH, BY_METHOD), options)
     value: float | None = None
     why = ""
     if flaw is None:
@@ -121,6 +123,15 @@ def _evolve(
         why=why if flaw is None else flaw.why,
         value=value,
     )
+
+
+def _rewriting(
+    evolver: Agent, chat: Messages, operation: Operation | Literal["by_method"], options: Options
+) -> Call:
+    tokens = options.evolution_tokens
+    if operation == BY_METHOD:
+        return rewriting("evolver", evolver.name, "evolution", chat, options.method or "", tokens)
+    return evolution_call(evolver.name, chat, operation, options.words, tokens=tokens)
 
 
 def _answer(student: Agent, chat: Messages, options: Options) -> Call:

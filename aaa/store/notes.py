@@ -20,7 +20,7 @@ from aaa.store.turns import insert_messages, message_hash
 from aaa.transcripts import pair_id
 from aaa.types import Note, Seed, Turn, Verdict
 
-LONG = {"prompt", "context", "steps"}
+LONG = {"prompt", "context", "steps", "ballots"}
 """Fields of a note that its event leaves out: they are in the session."""
 
 

@@ -133,6 +133,15 @@ def test_only_the_operations_chosen_are_asked_for() -> None:
     assert "to 20 words" not in asked
 
 
+def test_a_method_of_the_users_is_followed_in_place_of_operations() -> None:
+    done = rehearse(session(Options(rounds=2, method="Let it rhyme, $twice.")), said)
+    assert {note.operation for note in noted(done)} == {"by_method"}
+    asked = [turn.call.messages[-1].content for turn in done.recorded.turns]
+    assert all("Let it rhyme, $twice." in text and "to 20 words" not in text for text in asked)
+    done = rehearse(session(Options(rounds=1, method="Let it rhyme.")), lambda _: "Why?")
+    assert [note.dropped for note in noted(done)] == ["too_short"]
+
+
 @pytest.mark.parametrize("operation", DEPTH)
 def test_a_step_in_depth_is_told_how_many_words_it_may_add(operation: str) -> None:
     options = Options.model_validate({"operations": [operation], "words": [5, 8]})

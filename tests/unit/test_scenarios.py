@@ -16,6 +16,7 @@ from aaa import plugins
 from aaa.catalogue import Catalogue, Script, open_catalogue, shipped
 from aaa.checkers import grade
 from aaa.errors import InputError
+from aaa.estimate import estimate
 from aaa.play import Rehearsal, rehearse
 from aaa.provider.shapes import fitting
 from aaa.settings import read_settings
@@ -24,7 +25,15 @@ from aaa.yaml_files import parse_setting
 from tests.stub_judge import stub_judge
 
 NAMES = ("agent", "chat", "multilingual", "quickstart", "reasoning")
-CLASSROOM = ("arena", "evol_instruct")
+CLASSROOM = (
+    "arena",
+    "auto_evol",
+    "creator_solver",
+    "critic",
+    "evol_answer",
+    "evol_instruct",
+    "process",
+)
 """Scenarios of one protocol each: they may make any number of verdicts and other notes."""
 
 
@@ -125,6 +134,8 @@ def test_a_scenario_of_the_classroom_plays_to_its_end_and_the_same_twice(
     sessions = [once(seed) for seed in seeds]
     assert sessions == [once(seed) for seed in seeds]
     assert all(session.recorded.notes for session in sessions)
+    asked = sum(len(session.recorded.turns) for session in sessions)
+    assert asked <= estimate(script, seeds).calls
 
 
 @pytest.mark.parametrize("name", CLASSROOM)

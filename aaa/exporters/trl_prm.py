@@ -1,0 +1,47 @@
+"""`trl-prm`: solutions in steps for TRL's PRMTrainer: `prompt`, `completions`, `labels`.
+
+A row ends with its first wrong step, as people labelled PRM800K (2305.20050): what is "right" after an error
+is not well defined, and completions that repair it would teach that errors do not matter. A step of unknown
+label ends the row before it, and a solution that begins with one has no row. Left out: shares of completions
+and solutions that were dropped; the session's transcript has them.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from aaa.prompts import shown
+from aaa.transcripts import Transcript
+from aaa.types import Steps, fingerprint
+
+
+def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:
+    """`{"id", "prompt": text, "completions": [step], "labels": [bool]}` for each solution."""
+    for note in transcript.recorded.notes:
+        if isinstance(note, Steps):
+            labels = _known(note)
+            if labels:
+                steps = list(note.steps[: len(labels)])
+                yield {
+                    "id": _id(transcript.seed.id, note, labels),
+                    "prompt": shown(note.context),
+                    "completions": steps,
+                    "labels": labels,
+                }
+
+
+def _known(note: Steps) -> list[bool]:
+    """Labels up to the first wrong step, and before the first unknown one."""
+    found: list[bool] = []
+    for label in note.labels:
+        if label is None:
+            break
+        found.append(label)
+        if not label:
+            break
+    return found
+
+
+def _id(seed: str, note: Steps, labels: list[bool]) -> str:
+    """Same content, same id, as for pairs."""
+    content = [seed, note.turn, [m.model_dump() for m in note.context], list(note.steps), labels]
+    return "s" + fingerprint(content)[:23]

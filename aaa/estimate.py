@@ -8,7 +8,7 @@ asked again because a judge's reply could not be read.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aaa import plugins
@@ -65,7 +65,8 @@ def estimate(script: Script, seeds: Sequence[Seed]) -> Estimate:
         "protocol", protocol.id, protocol.options, script.scenario.protocol.options
     )
     for seed in sample:
-        writer = _Writer(script)
+        ending = protocol.rehearsal and protocol.rehearsal(seed, script.cast, options)
+        writer = _Writer(script, ending)
         for turn in rehearse(protocol.play(seed, script.cast, options), writer).recorded.turns:
             call = turn.call
             if call.given is not None:
@@ -108,8 +109,9 @@ class _Writer:
     nobody.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, ending: Callable[[Call], str] | None = None) -> None:
         self._script = script
+        self._ending = ending
         self._written = 0
         self._judges_own: set[int] = set()
         self._alone: dict[str, int] = {}
@@ -128,7 +130,8 @@ class _Writer:
         if call.seat == "judge":
             self._judges_own.add(self._written)
         filler = "word " * (self.size(call)[1] * BYTES_PER_TOKEN // 5)
-        return Reply(text=f"answer {self._written:06d} {filler}")
+        end = f"\n{self._ending(call)}" if self._ending else ""
+        return Reply(text=f"answer {self._written:06d} {filler}{end}")
 
     def size(self, call: Call) -> tuple[int, int]:
         """(prompt tokens, completion tokens) of a call as it would be sent."""

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from aaa.errors import InputError, NotFound
 from aaa.play import Play
-from aaa.types import Agent, Cast, Check, Messages, Seed, Turn, Value, Verdict
+from aaa.types import Agent, Call, Cast, Check, Messages, Seed, Turn, Value, Verdict
 from aaa.wording import sentences
 
 Family = Literal["protocols", "judges", "checkers", "exporters"]
@@ -59,6 +59,8 @@ class Protocol(NamedTuple):
     play: Callable[[Seed, Cast, Any], Play[None]]
     lacks: Callable[[Any, Mapping[str, tuple[str, ...]]], str | None] | None = None
     """(options, seat -> names of its holders) -> what does not fit, before a round; `None` is nothing."""
+    rehearsal: Callable[[Seed, Cast, Any], Callable[[Call], str]] | None = None
+    """What made-up replies of a session end with, call by call, so that a dry run meets the most work."""
 
 
 class JudgingPlay(NamedTuple):
@@ -87,7 +89,8 @@ def protocol(id: str) -> Protocol:
     seats, contestants, options, play = _parts(module, "SEATS", "CONTESTANTS", "Options", "play")
     optional, lacks = getattr(module, "OPTIONAL", {}), getattr(module, "lacks", None)
     of = contestants if callable(contestants) else lambda _options: contestants
-    return Protocol(id, seats, optional, of, options, play, lacks)
+    rehearsal = getattr(module, "rehearsal", None)
+    return Protocol(id, seats, optional, of, options, play, lacks, rehearsal)
 
 
 def judging_play(id: str) -> JudgingPlay:

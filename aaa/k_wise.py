@@ -122,7 +122,9 @@ def _insert(turn: Turn, chain: list[Turn], end: int, games: _Games) -> Play[None
     """Put it among the first `end` of the chain (worst first), by halving."""
     start = 0
     while start < end:
-        middle = (start + end) // 2
+        middle = (
+            start + end - 1
+        ) // 2  # the longer way is up: a dry run, where the newest wins, takes it
         if (yield from games.first(turn, chain[middle])):
             start = middle + 1
         else:

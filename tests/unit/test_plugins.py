@@ -13,7 +13,7 @@ from aaa.judges import logprob
 @pytest.mark.parametrize("id", plugins.names("protocols"))
 def test_every_protocol_keeps_the_contract(id: str) -> None:
     found = plugins.protocol(id)
-    assert set(found.contestants(found.options())) <= set(found.seats)
+    assert set(found.contestants(found.options())) <= {*found.seats, *found.optional}
     assert all(does for does in found.seats.values())
     found.options()  # every option has a default
 

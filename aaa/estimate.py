@@ -112,7 +112,7 @@ class _Writer:
     def __init__(self, script: Script, ending: Callable[[Call], str] | None = None) -> None:
         self._script = script
         self._ending = ending
-        self._written = 0
+        self._written = self._made_up = 0
         self._judges_own: set[int] = set()
         self._alone: dict[str, int] = {}
 
@@ -180,4 +180,5 @@ class _Writer:
         if kind == "array":
             inner = schema.get("items", {"type": "string"})
             return [self._fill(inner, share, []) for _ in range(schema.get("maxItems", 1))]
-        return True if kind == "boolean" else "made up"
+        self._made_up += 1  # no two replies are the same: who compares them has something to ask
+        return True if kind == "boolean" else f"made up {self._made_up}"

@@ -61,6 +61,8 @@ class Protocol(NamedTuple):
     """(options, seat -> names of its holders) -> what does not fit, before a round; `None` is nothing."""
     rehearsal: Callable[[Seed, Cast, Any], Callable[[Call], str]] | None = None
     """What made-up replies of a session end with, call by call, so that a dry run meets the most work."""
+    juries: Callable[[Any, Mapping[str, tuple[str, ...]]], dict[str, tuple[str, ...]]] | None = None
+    """(options, seat -> names of its holders) -> seat that judges -> whom it judges, beside `contestants`."""
 
 
 class JudgingPlay(NamedTuple):
@@ -89,8 +91,8 @@ def protocol(id: str) -> Protocol:
     seats, contestants, options, play = _parts(module, "SEATS", "CONTESTANTS", "Options", "play")
     optional, lacks = getattr(module, "OPTIONAL", {}), getattr(module, "lacks", None)
     of = contestants if callable(contestants) else lambda _options: contestants
-    rehearsal = getattr(module, "rehearsal", None)
-    return Protocol(id, seats, optional, of, options, play, lacks, rehearsal)
+    rehearsal, juries = getattr(module, "rehearsal", None), getattr(module, "juries", None)
+    return Protocol(id, seats, optional, of, options, play, lacks, rehearsal, juries)
 
 
 def judging_play(id: str) -> JudgingPlay:

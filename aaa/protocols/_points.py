@@ -127,16 +127,22 @@ def score_all(
 
 
 def by_points(
-    cast: Cast, seed: Seed, a: Scored, b: Scored, *, edge: str, reason: str = ""
+    cast: Cast,
+    seed: Seed,
+    a: Scored,
+    b: Scored,
+    *,
+    edge: str,
+    instead: tuple[Outcome, str] | None = None,
 ) -> Play[Verdict]:
     """The verdict on two scored answers: the higher mean wins; and the seed's checker, where it is applied.
 
-    With a `reason` nobody wins, whatever the scores: the pair was not to be made.
+    `instead`: outcome and reason in place of a win, where the pair was not to be made.
     """
     names = [judge.name for judge in eligible(cast, (a.answer.call.agent, b.answer.call.agent))]
     outcome, winner, margin, why = _found(a, b, names)
-    if reason and outcome == "win":
-        outcome, winner, margin, why = "abstain", None, None, reason
+    if instead is not None and outcome == "win":
+        (outcome, why), winner, margin = instead, None, None
     sides: tuple[tuple[Side, Scored], ...] = (("a", a), ("b", b))
     verdict = Verdict(
         edge=edge,
@@ -156,7 +162,7 @@ def by_points(
         related_judges=related(cast, a.answer, b.answer),
         reason=why,
     )
-    if seed.checker is None or reason:
+    if seed.checker is None or instead is not None:
         return verdict
     return (yield from _checked(cast, seed.checker, a.answer, b.answer, verdict))
 

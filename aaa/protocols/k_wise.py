@@ -11,10 +11,9 @@ from collections import Counter
 
 from pydantic import Field
 
-from aaa.judges import unfit
 from aaa.k_wise import Ranking, rank
 from aaa.play import Play, note, together
-from aaa.protocols._battle import ask_most, battle
+from aaa.protocols._battle import ask_most, distinct, the_rest
 from aaa.protocols._points import Marking, by_points, score_all
 from aaa.types import Agent, Call, Cast, Sampling, Seed, Turn, Value, Verdict
 
@@ -44,12 +43,9 @@ class Options(Value):
 def play(seed: Seed, cast: Cast, options: Options) -> Play[None]:
     """Answers at once, the ranking, and a verdict for each answer that no judge is shown."""
     turns = yield from ask_most(_answers(seed, cast, options))
-    ranked = _distinct(seed, cast, turns)
+    ranked = distinct(seed, cast, turns)
     ranking = yield from rank(cast, seed, ranked)
-    for turn in turns:
-        other = _other(turn, turns, ranked)
-        if turn not in ranked and other is not turn:
-            yield from battle(cast, seed, other, turn, edge="k_wise")
+    yield from the_rest(cast, seed, turns, ranked, edge="k_wise")
     if options.implied:
         for verdict in _implied(seed, ranking):
             yield from note(verdict)
@@ -81,21 +77,6 @@ def _answer(agent: Agent, before: int, seed: Seed, options: Options) -> Call:
         messages=seed.prompt,
         sampling=Sampling(temperature=again if before else None, max_tokens=options.answer_tokens),
     )
-
-
-def _distinct(seed: Seed, cast: Cast, turns: tuple[Turn, ...]) -> list[Turn]:
-    """What is ranked: each text once, and none that no judge is shown."""
-    firsts: dict[str, Turn] = {}
-    for turn in turns:
-        if unfit(turn, seed, seed.prompt, cast.judging) is None:
-            firsts.setdefault(turn.text.strip(), turn)
-    return list(firsts.values())
-
-
-def _other(turn: Turn, turns: tuple[Turn, ...], ranked: list[Turn]) -> Turn:
-    """Against which answer one is put that is not ranked: the one with its words, else the first there is."""
-    twins = [one for one in ranked if one.text.strip() == turn.text.strip()]
-    return (twins or ranked or list(turns))[0]
 
 
 def _implied(seed: Seed, ranking: Ranking) -> list[Verdict]:

@@ -23,7 +23,7 @@ from aaa.types import Call, Check, ChoiceShape, JsonShape, Reply, Seed, fingerpr
 from tests.stub_judge import stub_judge
 
 NAMES = ("agent", "chat", "multilingual", "quickstart", "reasoning")
-CLASSROOM = ("arena", "debate", "k_wise")
+CLASSROOM = ("arena", "debate", "k_wise", "self_reward")
 """Scenarios of one protocol each: they may make any number of verdicts and other notes."""
 
 

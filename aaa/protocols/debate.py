@@ -5,8 +5,10 @@ is what helps (2410.12853, 2502.08788). Debates often lose to self-consistency, 
 answers that saw no other, so that vote is taken at equal calls and logged beside it.
 
 What comes out: a `Consensus` note for each of the two; and verdicts on the edge `consensus`, by vote or
-confirmed by a judge: an answer that gives the consensus against one that does not. Left out: questions whose
-answers cannot be compared by counting (essays), and roles for the debaters (ChatEval).
+confirmed by a judge: an answer that gives the consensus against one that does not, of one debater (its first
+answer and its last) or of two (their last). Where there is no consensus, the note says so and there is
+nothing to compare. Left out: questions whose answers cannot be compared by counting (essays), and roles for
+the debaters (ChatEval).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,10 +30,8 @@ from aaa.types import (
     Consensus,
     Message,
     Messages,
-    Outcome,
     Sampling,
     Seed,
-    Side,
     Turn,
     Value,
     Verdict,
@@ -115,16 +115,28 @@ def play(seed: Seed, cast: Cast, options: Options) -> Play[None]:
     firsts = yield from ask_most(_answer(agent, table, options) for agent in debaters)
     lines = [[first] for first in firsts]
     calls = len(lines) + (yield from _debate(table, lines, options))
-    last = [line[-1] for line in lines]
-    votes = yield from _vote(table, "debate", calls, last)
+    votes = yield from _vote(table, "debate", calls, [line[-1] for line in lines])
     if options.baseline:
         singles = yield from try_all(
             _answer(debaters[n % len(debaters)], table, options) for n in range(len(lines), calls)
         )
         yield from _vote(table, "self_consistency", calls, [*firsts, *singles])
-    candidates = [(line[0], line[-1]) for line in lines if len(line) > 1]
-    candidates += combinations(last, 2)
-    yield from together(_decide(table, cast, options, votes, a, b) for a, b in candidates)
+    yield from together(
+        _decide(table, cast, options, votes, a, b) for a, b in _candidates(table, votes, lines)
+    )
+
+
+def _candidates(table: Table, votes: Votes, lines: list[list[Turn]]) -> list[tuple[Turn, Turn]]:
+    """Each two answers of which one gives the consensus: a debater's first and last, and the last of two."""
+    if votes.answer is None:
+        return []
+    pairs = [(line[0], line[-1]) for line in lines if len(line) > 1]
+    pairs += combinations([line[-1] for line in lines], 2)
+    return [
+        (a, b)
+        for a, b in pairs
+        if (table.read(a) == votes.answer) != (table.read(b) == votes.answer)
+    ]
 
 
 def _table(seed: Seed, options: Options) -> Table:
@@ -235,42 +247,24 @@ def _decide(
 
 
 def _by_vote(table: Table, votes: Votes, a: Turn, b: Turn) -> Verdict:
-    given = table.read(a), table.read(b)
-    outcome, winner, reason = _outcome(votes, given)
-    refused = refusal(a, b)
-    if refused is not None:
-        outcome, winner, reason = "abstain", None, refused
-    margin = None
-    if winner is not None:
-        lost = given[1] if winner == "a" else given[0]
-        margin = float(votes.counts[votes.answer or ""] - votes.counts.get(lost or "", 0))
+    """One of the two gives the consensus; the other gives another answer, or none that can be read."""
+    side, other = ("a", b) if table.read(a) == votes.answer else ("b", a)
+    given, told = table.read(other), f"votes: {votes.told()}"
+    why = refusal(a, b)
+    if why is None and given is None:
+        why = f"unreadable: turn {other.index} gives nothing to compare; {told}"
+    lead = votes.counts[votes.answer or ""] - votes.counts.get(given or "", 0)
     return Verdict(
         edge="consensus",
         context=table.context,
         a=a.index,
         b=b.index,
-        outcome=outcome,
-        winner=winner,
-        margin=margin,
+        outcome="abstain" if why else "win",
+        winner=None if why else side,
+        margin=None if why else float(lead),
         judging="vote",
-        reason=reason,
+        reason=why or told,
     )
-
-
-def _outcome(
-    votes: Votes, given: tuple[str | None, str | None]
-) -> tuple[Outcome, Side | None, str]:
-    """Outcome, winner and reason by the votes alone."""
-    told = f"votes: {votes.told()}"
-    if votes.answer is None:
-        return "abstain", None, f"no_consensus: {told}"
-    for side, answer in zip("ab", given, strict=True):
-        if answer is None:
-            return "abstain", None, f"unreadable: answer {side} gives nothing to compare; {told}"
-    if given[0] == given[1] or votes.answer not in given:
-        which = "both give" if given[0] == votes.answer else "neither gives"
-        return "tie", None, f"{which} the consensus; {told}"
-    return "win", "a" if given[0] == votes.answer else "b", told
 
 
 def _confirmed(vote: Verdict, judged: Verdict) -> Verdict:

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable
-from math import comb
+from itertools import combinations, product
 from typing import Any
 
 import pytest
@@ -95,7 +95,7 @@ def test_a_debater_reads_the_others_and_not_their_names() -> None:
     assert "Answer: 41" in shown
     assert "Answer: 40" in shown
     assert "Answer: 42" not in shown
-    assert "Answer 1:\nben in" in shown
+    assert "Person 1 wrote:\nben in" in shown
 
 
 def test_rounds_go_on_until_all_agree() -> None:
@@ -140,17 +140,14 @@ def test_the_same_model_debates_with_itself() -> None:
 def test_pairs_by_vote() -> None:
     done = played(gives(anna="42", ben="41>42", cleo="40"), baseline=False)
     assert pairs(done) == [
-        (0, 3, "tie"),  # anna gave it before and after
         (1, 4, "winb"),  # ben came to it
-        (2, 5, "tie"),  # cleo never did
-        (3, 4, "tie"),
-        (3, 5, "wina"),
+        (3, 5, "wina"),  # cleo never did
         (4, 5, "wina"),
     ]
-    won = done.recorded.verdicts[1]
-    assert (won.edge, won.judging, won.ballots, won.margin) == ("consensus", "vote", (), 2.0)
-    assert won.reason == "votes: '42' 2, '40' 1"
-    assert done.recorded.verdicts[4].margin == 1.0
+    own, across, _ = done.recorded.verdicts
+    assert (own.edge, own.judging, own.ballots, own.margin) == ("consensus", "vote", (), 2.0)
+    assert own.reason == "votes: '42' 2, '40' 1"
+    assert across.margin == 1.0
 
 
 def test_who_leaves_the_consensus_is_a_pair_the_other_way() -> None:
@@ -158,18 +155,40 @@ def test_who_leaves_the_consensus_is_a_pair_the_other_way() -> None:
     assert (1, 5, "wina") in pairs(done)
 
 
+ANSWERS = ("42", "41", "42>41", "41>42", "who knows; well>42", "", ">42", "42>")
+
+
+def ends(answers: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What each debater says first and last: it talks where somebody else said something."""
+    firsts = [one.partition(">")[0] for one in answers]
+    if len(set(firsts)) == 1 and firsts[0].isdigit():
+        return [(first, first) for first in firsts]
+    found = []
+    for place, (one, first) in enumerate(zip(answers, firsts, strict=True)):
+        heard = any(firsts[:place] + firsts[place + 1 :])
+        found.append((first, (one.rpartition(">")[2] or first) if heard else first))
+    return found
+
+
 def test_every_candidate_has_its_verdict() -> None:
-    for answers in (("42", "41>42", "40"), ("", "41", "40>"), ("1", "2", "3"), ("", "42", "42")):
-        done = played(gives(**dict(zip(("anna", "ben", "cleo"), answers, strict=True))))
-        debated = sum(t.call.purpose == "debate" and bool(t.text) for t in done.recorded.turns)
-        assert len(pairs(done)) == debated + comb(3, 2)
+    """Each two answers, of one debater or of two, of which one gives the consensus and the other does not."""
+    for answers in product(ANSWERS, repeat=3):
+        said = gives(**dict(zip(("anna", "ben", "cleo"), answers, strict=True)))
+        done = played(said, form="number", baseline=False)
+        consensus, lines = notes(done)[0].answer, ends(answers)
+        every = [*lines, *combinations([last for _, last in lines], 2)]
+        wanted = [pair for pair in every if consensus and pair.count(consensus) == 1]
+        decided = sum(all(answer.isdigit() for answer in pair) for pair in wanted)
+        outcomes = [v.outcome for v in done.recorded.verdicts]
+        assert outcomes.count("win") == decided, answers
+        assert outcomes.count("abstain") == len(outcomes) - decided == len(wanted) - decided
 
 
-def test_without_a_consensus_there_is_no_pair() -> None:
+def test_without_a_consensus_the_note_says_so_and_nothing_is_compared() -> None:
     done = played(gives(anna="1", ben="2", cleo="3"))
-    assert {v.outcome for v in done.recorded.verdicts} == {"abstain"}
-    assert {v.reason.partition(":")[0] for v in done.recorded.verdicts} == {"no_consensus"}
+    assert done.recorded.verdicts == ()
     assert [(n.answer, n.correct) for n in notes(done)] == [(None, None)] * 2
+    assert notes(done)[0].votes == {"1": 1, "2": 1, "3": 1}
 
 
 def test_an_answer_that_cannot_be_read_is_neither_for_nor_against() -> None:
@@ -182,11 +201,11 @@ def test_an_answer_that_cannot_be_read_is_neither_for_nor_against() -> None:
 
 def test_the_context_of_pairs_is_what_was_asked() -> None:
     done = played(gives(anna="42", ben="41>42", cleo="40"))
-    context = done.recorded.verdicts[1].context
+    context = done.recorded.verdicts[0].context
     assert context == done.recorded.turns[0].call.messages
-    assert context[-1].content.startswith("What is 6 times 7?\n\nOn the last line")
+    assert context[-1].content.startswith("What is 6 times 7?\n\nFirst write")
     bare = played(gives(anna="42", ben="41>42", cleo="40"), final_line=False)
-    assert bare.recorded.verdicts[1].context == SEED.prompt
+    assert bare.recorded.verdicts[0].context == SEED.prompt
 
 
 # --- confirmed by a judge ---
@@ -221,8 +240,7 @@ def test_a_judge_against_the_vote_is_a_flip_and_no_pair() -> None:
 
 def test_a_judge_who_cannot_tell_makes_no_pair() -> None:
     done = played(CHANGED, baseline=False, judge=True)
-    assert "win" not in {v.outcome for v in done.recorded.verdicts}
-    assert len(done.recorded.verdicts) == 6
+    assert [v.outcome for v in done.recorded.verdicts] == ["tie"] * 3
 
 
 # --- right or wrong ---
@@ -300,7 +318,7 @@ def test_an_empty_answer_reads_the_others_all_the_same() -> None:
     call = next(t.call for t in done.recorded.turns[3:] if t.call.agent == "anna")
     assert call.messages[1].content == "I have no answer yet."
     others = next(t.call for t in done.recorded.turns[3:] if t.call.agent == "ben")
-    assert "Answer 1:\ncleo" in others.messages[2].content
+    assert "Person 1 wrote:\ncleo" in others.messages[2].content
 
 
 def test_one_debater_is_no_debate() -> None:

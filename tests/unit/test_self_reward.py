@@ -426,14 +426,18 @@ def test_who_judges_the_judges_is_checked_before_a_round(
         catalogue.prepare(*catalogue.scenario("small"))
 
 
-def test_a_dry_run_counts_the_most(tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    ("judges", "votes"), [(["judge"], 2), (["judge"], 3), (["judge", "peer"], 1)]
+)
+def test_a_dry_run_counts_the_most(tmp_path: Any, judges: list[str], votes: int) -> None:
     catalogue = small_catalogue(
         tmp_path,
         questions=1,
-        protocol={"id": "self_reward", "options": {"answers": 3, "votes": 2, "meta": True}},
-        seats={"student": ["pupil", "peer"], "judge": ["judge"], "meta": ["teacher"]},
+        protocol={"id": "self_reward", "options": {"answers": 3, "votes": votes, "meta": True}},
+        seats={"student": ["pupil"], "judge": judges, "meta": ["teacher"]},
     )
     found: Counter[tuple[str, str]] = Counter()
     for line in estimate(*catalogue.prepare(*catalogue.scenario("small"))).lines:
         found[line.seat, line.purpose] += line.calls
-    assert found == {("student", "answer"): 6, ("judge", "score"): 12, ("meta", "ballot"): 12}
+    scored = 3 * votes * len(judges)
+    assert found == {("student", "answer"): 3, ("judge", "score"): scored, ("meta", "ballot"): 6}

@@ -105,6 +105,9 @@ class Catalogue:
         }
         cast = Cast(seats=seats, judging=scenario.judging)
         _check_judges(where, protocol.contestants(options), cast)
+        juries = protocol.juries(options, scenario.seats) if protocol.juries else {}
+        for jury, judged in juries.items():
+            _check_judges(where, judged, cast, jury)
         lacking = judging.lacks and judging.lacks(judging_options, scenario.seats.get("judge", ()))
         if lacking:
             raise InputError(f"{where}: judging.options of {judging.id!r}: {lacking}")
@@ -175,9 +178,12 @@ def _check_seats(where: str, protocol: plugins.Protocol, scenario: Scenario) -> 
             )
 
 
-def _check_judges(where: str, seats: tuple[str, ...], cast: Cast) -> None:
-    contestants = [agent.name for seat in seats for agent in cast[seat]]
-    for a, b in product(contestants, contestants):
+def _check_judges(where: str, seats: tuple[str, ...], cast: Cast, jury: str = "judge") -> None:
+    """Somebody in seat `jury` may judge every two agents in `seats`. Raises `InputError`."""
+    contestants = [agent for seat in seats for agent in cast[seat]]
+    seated = {**cast.seats, "contestant": tuple(contestants), "judge": cast[jury]}
+    cast = cast.model_copy(update={"seats": seated})
+    for a, b in product([agent.name for agent in contestants], repeat=2):
         if not eligible(cast, (a, b)):
             judges = ", ".join(f"{j.name!r} (family {j.family!r})" for j in cast["judge"])
             raise InputError(

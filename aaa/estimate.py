@@ -8,7 +8,7 @@ asked again because a judge's reply could not be read.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aaa import plugins
@@ -65,7 +65,8 @@ def estimate(script: Script, seeds: Sequence[Seed]) -> Estimate:
         "protocol", protocol.id, protocol.options, script.scenario.protocol.options
     )
     for seed in sample:
-        writer = _Writer(script, protocol)
+        ending = protocol.rehearsal and protocol.rehearsal(seed, script.cast, options)
+        writer = _Writer(script, protocol.made_up, ending)
         for turn in rehearse(protocol.play(seed, script.cast, options), writer).recorded.turns:
             call = turn.call
             if call.given is not None:
@@ -108,10 +109,15 @@ class _Writer:
     nobody.
     """
 
-    def __init__(self, script: Script, protocol: plugins.Protocol) -> None:
+    def __init__(
+        self,
+        script: Script,
+        by_rule: Callable[[Call, int], str | None] | None,
+        ending: Callable[[Call], str] | None,
+    ) -> None:
         self._script = script
-        self._made_up = protocol.made_up
-        self._written = 0
+        self._by_rule, self._ending = by_rule, ending
+        self._written = self._made_up = 0
         self._judges_own: set[int] = set()
         self._alone: dict[str, int] = {}
 
@@ -123,17 +129,18 @@ class _Writer:
             return Reply(
                 text="", choice_logprobs=dict(zip(call.shape.choices, logprobs, strict=True))
             )
-        by_rule = self._made_up and self._made_up(call, self._written)
-        if by_rule is not None:
+        said = self._by_rule and self._by_rule(call, self._written)
+        if said is not None:
             self._written += 1
-            return Reply(text=by_rule)
+            return Reply(text=said)
         if isinstance(call.shape, JsonShape):
             return Reply(text=json.dumps(self._fill(call.shape.fields, self._share(call), [])))
         self._written += 1
         if call.seat == "judge":
             self._judges_own.add(self._written)
         filler = "word " * (self.size(call)[1] * BYTES_PER_TOKEN // 5)
-        return Reply(text=f"answer {self._written:06d} {filler}")
+        end = f"\n{self._ending(call)}" if self._ending else ""
+        return Reply(text=f"answer {self._written:06d} {filler}{end}")
 
     def size(self, call: Call) -> tuple[int, int]:
         """(prompt tokens, completion tokens) of a call as it would be sent."""
@@ -182,4 +189,5 @@ class _Writer:
         if kind == "array":
             inner = schema.get("items", {"type": "string"})
             return [self._fill(inner, share, []) for _ in range(schema.get("maxItems", 1))]
-        return True if kind == "boolean" else "made up"
+        self._made_up += 1  # no two replies are the same: who compares them has something to ask
+        return True if kind == "boolean" else f"made up {self._made_up}"

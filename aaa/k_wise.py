@@ -119,10 +119,13 @@ def _insertion_order(
 
 
 def _insert(turn: Turn, chain: list[Turn], end: int, games: _Games) -> Play[None]:
-    """Put it among the first `end` of the chain (worst first), by halving."""
+    """Put it among the first `end` of the chain (worst first), by halving.
+
+    The longer way is up, which a dry run takes: there the newest answer always wins.
+    """
     start = 0
     while start < end:
-        middle = (start + end) // 2
+        middle = (start + end - 1) // 2
         if (yield from games.first(turn, chain[middle])):
             start = middle + 1
         else:

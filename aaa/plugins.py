@@ -63,6 +63,10 @@ class Protocol(NamedTuple):
     made_up: Callable[[Call, int], str | None] | None = None
     """(call, number of the reply) -> what a dry run puts in place of a reply so that the most is asked, where
     the play reads replies by a rule; `None`: any text will do."""
+    rehearsal: Callable[[Seed, Cast, Any], Callable[[Call], str]] | None = None
+    """What made-up replies of a session end with, call by call, so that a dry run meets the most work."""
+    juries: Callable[[Any, Mapping[str, tuple[str, ...]]], dict[str, tuple[str, ...]]] | None = None
+    """(options, seat -> names of its holders) -> seat that judges -> whom it judges, beside `contestants`."""
 
 
 class JudgingPlay(NamedTuple):
@@ -91,8 +95,8 @@ def protocol(id: str) -> Protocol:
     seats, contestants, options, play = _parts(module, "SEATS", "CONTESTANTS", "Options", "play")
     optional, lacks = getattr(module, "OPTIONAL", {}), getattr(module, "lacks", None)
     of = contestants if callable(contestants) else lambda _options: contestants
-    made_up = getattr(module, "made_up", None)
-    return Protocol(id, seats, optional, of, options, play, lacks, made_up)
+    more = (getattr(module, name, None) for name in ("made_up", "rehearsal", "juries"))
+    return Protocol(id, seats, optional, of, options, play, lacks, *more)
 
 
 def judging_play(id: str) -> JudgingPlay:

@@ -9,6 +9,7 @@ not `1000 m`.
 import re
 import unicodedata
 from collections import deque
+from collections.abc import Iterator
 from decimal import Decimal, DecimalException, localcontext
 from functools import lru_cache
 from typing import Literal
@@ -78,6 +79,12 @@ def _chosen(text: str, options: Options) -> Found | str:
         if last or (rest and rest not in options.units):
             return "there is more than a number"
     return found
+
+
+def numbers_in(text: str, decimal: Literal[".", ","] = ".") -> Iterator[Found]:
+    """Every number of the text, in order."""
+    text = plain(text, decimal)
+    return (_found(text, match) for match in _NUMBER.finditer(text))
 
 
 def _found(text: str, match: re.Match[str]) -> Found:

@@ -203,7 +203,7 @@ def verdict_words(ruling: Ruling, stage: Stage | None = None) -> str:
         "tie": f"tie ({margin})" if margin else "tie",
         "flip": "flip: the preference changed with the order",
         "error": "none, a ballot could not be read",
-        "abstain": "none, no judge was left",
+        "abstain": "none" if ruling.reason else "none, no judge was left",
     }.get(ruling.outcome, one_line(ruling.outcome))
     return f"verdict: {why}" + (f" · {one_line(ruling.reason)}" if ruling.reason else "")
 

@@ -78,7 +78,7 @@ def poll(
         for key, turn in zip(keys, turns, strict=True)
         if ballots[key].error is not None and turn.failure is None
     ]
-    again = yield from try_all(_once_more(call(key)) for key in unread)
+    again = yield from try_all(once_more(call(key)) for key in unread)
     return ballots | {key: _ballot(key, t, read) for key, t in zip(unread, again, strict=True)}
 
 
@@ -185,7 +185,8 @@ def _ballot(key: Asked, turn: Turn, read: Callable[[Asked, Turn], Ballot]) -> Ba
     return Ballot(judge=key.judge, order=key.order, turn=turn.index, error=error)
 
 
-def _once_more(call: Call) -> Call:
+def once_more(call: Call) -> Call:
+    """The same wish, with a line that says that the last reply could not be read."""
     *before, last = call.messages
     text = f"{last.content}\n\n{PROMPTS.fill('again')}"
     return call.model_copy(update={"messages": (*before, Message(role=last.role, content=text))})

@@ -4,9 +4,9 @@ A refusal of one is no reason to lose the others: who answered goes on, and each
 one misses is on the record with `refused` as its reason. Left out: who meets whom (each protocol's).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from aaa.judges import compare
+from aaa.judges import compare, unfit
 from aaa.play import CallRefused, Play, note, try_all
 from aaa.types import Call, Cast, Messages, Seed, Turn, Verdict
 
@@ -45,6 +45,31 @@ def battle(
         )
     yield from note(verdict)
     return verdict
+
+
+def distinct(seed: Seed, cast: Cast, turns: Sequence[Turn]) -> list[Turn]:
+    """What is worth a judge's time: each text once, and none that no judge is shown."""
+    firsts: dict[str, Turn] = {}
+    for turn in turns:
+        if unfit(turn, seed, seed.prompt, cast.judging) is None:
+            firsts.setdefault(turn.text.strip(), turn)
+    return list(firsts.values())
+
+
+def the_rest(
+    cast: Cast, seed: Seed, turns: Sequence[Turn], chosen: Sequence[Turn], *, edge: str
+) -> Play[None]:
+    """A verdict for each turn that is not among `distinct` ones: against its twin, else against the first.
+
+    No judge is asked: the verdict says that it is the same, says nothing, or was refused.
+    """
+    for turn in turns:
+        if turn in chosen:
+            continue
+        twins = [one for one in chosen if one.text.strip() == turn.text.strip()]
+        other = (twins or list(chosen) or list(turns))[0]
+        if other is not turn:
+            yield from battle(cast, seed, other, turn, edge=edge)
 
 
 def refusal(a: Turn, b: Turn) -> str | None:

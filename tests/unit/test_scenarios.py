@@ -30,9 +30,12 @@ CLASSROOM = (
     "auto_evol",
     "creator_solver",
     "critic",
+    "debate",
     "evol_answer",
     "evol_instruct",
+    "k_wise",
     "process",
+    "self_reward",
 )
 """Scenarios of one protocol each: they may make any number of verdicts and other notes."""
 

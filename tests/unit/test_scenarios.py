@@ -22,6 +22,8 @@ from aaa.settings import read_settings
 from aaa.types import Call, Check, ChoiceShape, JsonShape, Reply, Seed, fingerprint
 
 NAMES = ("agent", "chat", "multilingual", "quickstart", "reasoning")
+CLASSROOM = ("conversation",)
+"""One for each further protocol, or for more of one."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_these_are_the_shipped_scenarios(catalogue: Catalogue) -> None:
     assert {p.stem for p in (shipped("scenarios") / "seeds").iterdir()} >= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + CLASSROOM)
 def test_a_shipped_scenario_runs_without_a_key(catalogue: Catalogue, name: str) -> None:
     script, seeds = prepared(catalogue, name)
     assert script.scenario.description
@@ -91,7 +93,22 @@ def test_a_shipped_scenario_plays_to_the_end_and_the_same_twice(
     assert "win" in outcomes
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"quickstart"}))
+@pytest.mark.parametrize("name", CLASSROOM)
+def test_a_scenario_of_the_classroom_plays_to_the_end_and_the_same_twice(
+    catalogue: Catalogue, name: str
+) -> None:
+    script, seeds = prepared(catalogue, name, **{"seeds.limit": None})
+    kinds = set()
+    for seed in seeds:
+        first = played(script, seed)
+        assert first == played(script, seed)
+        assert first.recorded.notes
+        kinds |= {note.outcome for note in first.recorded.verdicts}
+    assert "error" not in kinds
+    assert "win" in kinds
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES, *CLASSROOM} - {"quickstart"}))
 def test_the_command_in_a_scenarios_head_is_a_legal_cast(catalogue: Catalogue, name: str) -> None:
     text = (shipped("scenarios") / f"{name}.yaml").read_text("utf-8")
     head = " ".join(line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))

@@ -219,7 +219,7 @@ def _chance(seed: Seed) -> random.Random:
 
 
 def _draft(student: Agent, seed: Seed, options: Options) -> Call:
-    return answer_call(student, seed.prompt, options.answer_tokens, seat="student", purpose="draft")
+    return answer_call(student.name, seed.prompt, options.answer_tokens, purpose="draft")
 
 
 def _demonstrations(seed: Seed, cast: Cast, options: Options) -> list[Call]:
@@ -228,7 +228,7 @@ def _demonstrations(seed: Seed, cast: Cast, options: Options) -> list[Call]:
     teachers = [one for one in cast["teacher"] if one.name not in students and options.demonstrate]
     return [
         answer_call(
-            one, seed.prompt, options.answer_tokens, seat="teacher", purpose="demonstration"
+            one.name, seed.prompt, options.answer_tokens, seat="teacher", purpose="demonstration"
         )
         for one in teachers
     ]

@@ -115,6 +115,13 @@ def test_principles_are_drawn_by_the_seed_and_the_same_for_every_student() -> No
     assert drawn == set(FOUR)
 
 
+def test_a_principle_that_is_listed_twice_is_drawn_once() -> None:
+    for n in range(10):
+        seed = SEED.model_copy(update={"id": f"s{n}"})
+        done = played(seed=seed, principles=(*FOUR[:2], *FOUR[:2]), revisions=2)
+        assert sorted(principles_of(done, "critique")) == sorted(FOUR[:2])
+
+
 def test_students_work_side_by_side() -> None:
     done = played(cast(ANNA, BEN))
     assert done.batches == (2, 2, 2, 2, 2, 4)
@@ -155,16 +162,19 @@ def test_the_reason_of_a_label_keeps_what_the_judge_said() -> None:
     assert verdict.reason.endswith(": the answers are identical")
 
 
-def test_an_empty_revision_is_passed_over() -> None:
-    def answer(call: Call) -> Reply:
-        empty = call.purpose == "revision" and first in call.messages[-1].content
-        return Reply(text="") if empty else reply(call)
+@pytest.mark.parametrize(("empty", "final"), [(0, 4), (1, 2)])
+def test_an_empty_revision_is_passed_over(empty: int, final: int) -> None:
+    principle = principles_of(played(), "critique")[empty]
 
-    first, _ = principles_of(played(), "critique")
+    def answer(call: Call) -> Reply:
+        silent = call.purpose == "revision" and principle in call.messages[-1].content
+        return Reply(text="") if silent else reply(call)
+
     done = played(answer=answer)
     (verdict,) = done.recorded.verdicts
-    assert verdict.b == 4
-    assert done.recorded.turns[3].call.messages[1].content == done.recorded.turns[0].text
+    assert (verdict.a, verdict.b) == (0, final)
+    before = done.recorded.turns[3].call.messages[1].content
+    assert before == done.recorded.turns[0 if empty == 0 else 2].text
 
 
 def test_revisions_that_say_nothing_are_judged_for_it() -> None:

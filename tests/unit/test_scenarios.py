@@ -22,7 +22,7 @@ from aaa.settings import read_settings
 from aaa.types import Call, Check, ChoiceShape, JsonShape, Reply, Seed, fingerprint
 
 NAMES = ("agent", "chat", "multilingual", "quickstart", "reasoning")
-CLASSROOM = ("conversation",)
+CLASSROOM = ("constitution", "conversation", "self-teaching")
 """One for each further protocol, or for more of one."""
 
 

@@ -134,7 +134,7 @@ def _urge(seed: Seed, options: Options, principle: str) -> Urge:
     question = seed.prompt[-1].content
     return Urge(
         critique=PROMPTS.fill("critique", principle=principle),
-        revise=PROMPTS.fill("revise", principle=principle, question=question),
+        revise=PROMPTS.fill("revise", question=question),
         anew=PROMPTS.fill("anew", principle=principle, question=question),
         answer_tokens=options.answer_tokens,
         critique_tokens=options.critique_tokens,

@@ -41,7 +41,7 @@ OPTIONAL = {"judge": "compares answers blindly; with `rounds: 0` nobody is neede
 REFERENCE = Agent(name="seed:reference", family="seed:reference")
 """Who wrote a gold answer: no card can be called that, so it is never rated."""
 OPERATIONS = ("constrain", "deepen", "concretize", "reason", "broaden")
-LEAKS = ("at most twenty words", "write only the task", "gives to an assistant")
+LEAKS = ("done with words alone", "at most twenty words", "only the task", "gives to an assistant")
 """Words of the prompt that has the task evolved: they belong to no task."""
 
 

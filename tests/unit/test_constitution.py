@@ -97,8 +97,7 @@ def test_two_principles_two_revisions_one_verdict() -> None:
 
 def test_each_revision_revises_the_one_before_by_its_own_principle() -> None:
     done = played(revisions=4)
-    critiques, revisions = principles_of(done, "critique"), principles_of(done, "revision")
-    assert critiques == revisions
+    critiques = principles_of(done, "critique")
     assert sorted(critiques) == sorted(FOUR), "none is drawn twice"
     answers = [t for t in done.recorded.turns if t.call.purpose in ("draft", "revision")]
     for earlier, later in pairwise(answers):
@@ -167,7 +166,8 @@ def test_an_empty_revision_is_passed_over(empty: int, final: int) -> None:
     principle = principles_of(played(), "critique")[empty]
 
     def answer(call: Call) -> Reply:
-        silent = call.purpose == "revision" and principle in call.messages[-1].content
+        told = any(principle in message.content for message in call.messages)
+        silent = call.purpose == "revision" and told
         return Reply(text="") if silent else reply(call)
 
     done = played(answer=answer)

@@ -22,6 +22,7 @@ from aaa.types import Call, ChoiceShape, JsonShape, Reply, Seed, Value
 BYTES_PER_TOKEN = 4
 SAMPLE = 200
 """Seeds rehearsed at most; more are counted in proportion."""
+_QUESTION = re.compile(r"^Question:\n<(\S+)>\n.*?\n</\1>", re.MULTILINE | re.DOTALL)
 
 
 class Line(Value):
@@ -152,8 +153,11 @@ class _Writer:
         return prompt, request.sampling.max_tokens or 1024
 
     def _shown(self, call: Call) -> list[int]:
-        """Numbers of the answers in what a judge is shown, in the order in which they stand there."""
-        found = re.findall(r"answer (\d{6}) ", call.messages[-1].content)
+        """Numbers of the answers in what a judge is shown, in the order in which they stand there.
+
+        The question may hold made-up words too, where a model wrote a part of it.
+        """
+        found = re.findall(r"answer (\d{6}) ", _QUESTION.sub("", call.messages[-1].content))
         numbers = [int(number) for number in found]
         return list(dict.fromkeys(n for n in numbers if n not in self._judges_own))
 

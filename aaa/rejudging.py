@@ -57,13 +57,11 @@ def comparisons(transcript: Transcript, cast: Cast) -> Iterator[Seed]:
             edge=verdict.edge,
             source=source,
         )
-        yield seed.model_copy(
-            update={
-                "id": f"{seed.id}/{index}",
-                "prompt": verdict.context,
-                "comparison": known,
-            }
-        )
+        new: dict[str, object]
+        new = {"id": f"{seed.id}/{index}", "prompt": verdict.context, "comparison": known}
+        if verdict.context != seed.prompt:  # a later turn, an evolved prompt: another question
+            new |= {"reference": None, "checker": None}
+        yield seed.model_copy(update=new)
 
 
 def changes(transcripts: Iterable[Transcript]) -> Changes:

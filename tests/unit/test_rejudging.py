@@ -13,6 +13,7 @@ from aaa.types import (
     Cast,
     Comparison,
     Judging,
+    Message,
     Outcome,
     Recorded,
     Reply,
@@ -21,7 +22,7 @@ from aaa.types import (
     Source,
     Verdict,
 )
-from tests.classroom import ANNA, BEN, SEED, cast, prefers, turn
+from tests.classroom import ANNA, BEN, SEED, cast, prefers, turn, user
 
 DRAFT, REVISION = turn(0, "the sea"), turn(1, "scattering", agent="ben")
 
@@ -62,6 +63,15 @@ def test_reference_checker_and_tags_go_along() -> None:
     seed = Seed(id="s2", prompt=SEED.prompt, reference="air", checker={"kind": "x"}, tags=("t",))
     (found,) = comparisons(session(seed, verdict("tie")), cast(ANNA, BEN))
     assert (found.reference, found.checker, found.tags) == ("air", {"kind": "x"}, ("t",))
+
+
+def test_what_answers_the_seeds_prompt_stays_behind_at_another_question() -> None:
+    seed = Seed(id="s2", prompt=SEED.prompt, reference="air", checker={"kind": "x"}, tags=("t",))
+    later = (*SEED.prompt, Message(role="assistant", content="It is."), *user("And at dusk?"))
+    asked = verdict("tie").model_copy(update={"context": later})
+    (found,) = comparisons(session(seed, asked), cast(ANNA, BEN))
+    assert found.prompt == later
+    assert (found.reference, found.checker, found.tags) == (None, None, ("t",))
 
 
 def test_authors_of_a_round_that_judged_again_are_still_known() -> None:

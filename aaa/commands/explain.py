@@ -1,6 +1,7 @@
 """`aaa explain PAIR`: the whole story of one pair, as a person reads it."""
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from aaa.commands.opening import open_client, show
@@ -66,6 +67,8 @@ def _verdict(story: Story) -> list[str]:
         f"VERDICT by judging play {verdict['judging']!r}: {verdict['outcome']}, "
         f"turn {story['chosen']['index']} over turn {story['rejected']['index']}{margin}",
     ]
+    if verdict["reason"]:
+        lines += _indented(verdict["reason"])
     if verdict["related_judges"]:
         lines.append("  A judge was related to a contestant: the scenario allowed it.")
     names = {"a": f"turn {verdict['a']}", "b": f"turn {verdict['b']}", "tie": "a tie"}
@@ -73,8 +76,7 @@ def _verdict(story: Story) -> list[str]:
         if ballot["judge"].startswith(CHECKER):
             lines += _finding(ballot)
             continue
-        prefers = names.get(ballot["prefers"] or "", "nothing readable")
-        lines.append(f"  {ballot['judge']}, order {ballot['order']}: prefers {prefers}")
+        lines.append(f"  {ballot['judge']}, {_found(ballot, names)}")
         if ballot.get("scores"):
             scores = ", ".join(f"{names[k]} {v:+.3f}" for k, v in ballot["scores"].items())
             lines.append(f"    scores: {scores}")
@@ -84,6 +86,16 @@ def _verdict(story: Story) -> list[str]:
         said = ballot.get("explanation") or ballot["text"]
         lines += _indented(f"said: {said}", "    ")
     return lines
+
+
+def _found(ballot: Story, names: Mapping[str, str]) -> str:
+    """What a judge was shown, and what it prefers: nothing where it saw one answer alone."""
+    order, alone = ballot["order"], names.get(ballot["order"])
+    if ballot.get("error"):
+        return f"{f'{alone} alone' if alone else f'order {order}'}: nothing readable"
+    if alone:
+        return f"{alone} alone"
+    return f"order {order}: prefers {names.get(ballot['prefers'] or '', 'nothing readable')}"
 
 
 def _finding(ballot: Story) -> list[str]:

@@ -45,7 +45,7 @@ class Votes(NamedTuple):
     counts: dict[str, int]
     """Answer -> how many gave it, in the order in which they came up."""
     answer: str | None
-    """The one that most gave; `None` where no answer has more than every other."""
+    """The one that most gave; `None` where no answer has more than every other, and more than one."""
 
     def told(self) -> str:
         """The votes in words, most first."""
@@ -91,7 +91,7 @@ def votes_on(answers: Iterable[str | None]) -> Votes:
     """The votes; `None` is no vote."""
     counts = Counter(answer for answer in answers if answer is not None)
     first, second = [*counts.most_common(2), (None, 0), (None, 0)][:2]
-    return Votes(dict(counts), first[0] if first[1] > second[1] else None)
+    return Votes(dict(counts), first[0] if first[1] > max(1, second[1]) else None)
 
 
 _MARKS = (

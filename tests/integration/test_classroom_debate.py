@@ -61,7 +61,9 @@ async def test_a_round_of_debates(
         rows = [orjson.loads(line) for line in lines(one, "canonical")]
         assert [(r["edge"], r["judging"]["play"]) for r in rows] == [("consensus", "vote")] * 3
         story = (await api.get(f"/v1/pairs/{rows[0]['id']}")).raise_for_status().json()
-        assert "VERDICT by judging play 'vote': win" in "\n".join(told(story))
+        text = "\n".join(told(story))
+        assert "VERDICT by judging play 'vote': win" in text
+        assert "votes: " in text
 
 
 def _wrong(seed: str) -> str:

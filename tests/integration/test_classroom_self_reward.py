@@ -83,3 +83,5 @@ async def test_a_round_of_points_and_judgements(
     text = "\n".join(told(story))
     assert "VERDICT by judging play 'points': win" in text
     assert text.count("said: Look") == 4
+    assert text.count("judge, turn ") == 4  # `judge, turn 3 alone`
+    assert "prefers" not in text

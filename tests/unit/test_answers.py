@@ -197,7 +197,8 @@ def test_votes() -> None:
     assert votes_on(["42", None, "41", "42"]) == ({"42": 2, "41": 1}, "42")
     assert votes_on(["42", "41"]) == ({"42": 1, "41": 1}, None)
     assert votes_on(["a", "b", "a", "b", "c"]).answer is None
-    assert votes_on(["42"]).answer == "42"
+    assert votes_on(["42"]).answer is None
+    assert votes_on(["42", None, None]) == ({"42": 1}, None)
     assert votes_on([None, None]) == ({}, None)
     assert votes_on(["41", "42", "42"]).told() == "'42' 2, '41' 1"
 

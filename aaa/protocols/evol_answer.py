@@ -11,9 +11,9 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from aaa.judges import compare, fence, salt_for
+from aaa.judges import compare
 from aaa.play import CallRefused, Play, note, together, try_all
-from aaa.prompts import prompts_beside, shown
+from aaa.prompts import prompts_beside
 from aaa.types import Agent, Call, Cast, Message, Sampling, Seed, Turn, Value, Verdict
 
 PROMPTS = prompts_beside(__file__)
@@ -83,18 +83,17 @@ def _draft(student: Agent, seed: Seed, options: Options) -> Call:
 
 
 def _rewriting(seat: str, by: Agent, seed: Seed, answer: Turn, aim: Aim, options: Options) -> Call:
-    question = shown(seed.prompt)
-    mark = fence(salt_for(seed.id, question, answer.text))
-    text = PROMPTS.fill(
-        "rewrite", fence=mark, question=question, answer=answer.text, aim=PROMPTS.fill(aim)
-    )
+    """Go on in the talk as if one had given the answer: weak models copy what stands between marks."""
+    question = seed.prompt[-1].content
+    asked = PROMPTS.fill("rewrite", aim=PROMPTS.fill(aim), question=question)
     return Call(
         seat=seat,
         agent=by.name,
         purpose="revision",
         messages=(
-            Message(role="system", content=PROMPTS.fill("rewriter")),
-            Message(role="user", content=text),
+            *seed.prompt,
+            Message(role="assistant", content=answer.text),
+            Message(role="user", content=asked),
         ),
         sampling=Sampling(max_tokens=options.answer_tokens),
     )

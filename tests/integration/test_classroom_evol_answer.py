@@ -16,10 +16,8 @@ def answer(call: Call) -> str:
     """The judge prefers what is correct, and nothing else."""
     if call.purpose == "ballot":
         return verdict_for(call, "surely é")
-    right = (
-        "all of it is correct" in call.messages[-1].content
-        or "surely é" in call.messages[-1].content
-    )
+    asked = " ".join(message.content for message in call.messages[-2:])
+    right = "all of it is correct" in asked or "surely é" in asked
     return f"It is {'surely é' if right else 'perhaps 漢'}, says {call.agent} in {len(str(call.messages))}."
 
 

@@ -10,6 +10,7 @@ from aaa.errors import PlayError
 from aaa.play import rehearse
 from aaa.protocols import process
 from aaa.store.database import Database
+from aaa.store.events import read_events
 from aaa.types import Call, Checks, CheckWish, Steps, fingerprint
 from tests.classrooms import exported, played, replayed
 
@@ -75,6 +76,12 @@ async def test_labels_are_recorded_told_and_exported(
     session = (await api.get(f"/v1/sessions/{told[0].session}")).raise_for_status().json()
     assert [note["kind"] for note in session["notes"]] == ["steps", "steps"]
     assert session["notes"][0]["steps"][0] == "Step 1: think é."
+    async with database.begin() as connection:
+        happened = await read_events(connection, told[0].round, 0, 5000)
+    noted = [event.data for event in happened if event.kind == "note"]
+    assert len(noted) == 2 * len(told)
+    assert all({"labels", "turn", "by", "dropped"} < set(data) for data in noted)
+    assert not any({"steps", "context", "ballots"} & set(data) for data in noted)
 
 
 async def test_a_seed_without_checker_and_reference_is_refused_before_any_call(

@@ -64,7 +64,9 @@ def newer_wins(call: Call) -> Reply:
     if isinstance(call.shape, ChoiceShape):
         shown = sorted(set(re.findall(r"say(?:ing)*\.", call.messages[-1].content)), key=len)
         return prefers(call, shown[-1], shown[0])
-    found = re.findall(r"say(?:ing)*\.", call.messages[-1].content)
+    found = (
+        re.findall(r"say(?:ing)*\.", call.messages[-2].content) if len(call.messages) > 2 else []
+    )
     return Reply(text=f"say{'ing' * len(found[0] if found else '')}.")
 
 
@@ -74,6 +76,13 @@ def asked(done: Rehearsal) -> list[str]:
         for turn in done.recorded.turns
         if turn.call.purpose == "revision"
     ]
+
+
+def before(done: Rehearsal) -> list[str]:
+    """The answers that were to be rewritten."""
+    calls = [turn.call for turn in done.recorded.turns if turn.call.purpose == "revision"]
+    assert all(call.messages[-2].role == "assistant" for call in calls)
+    return [call.messages[-2].content for call in calls]
 
 
 def test_each_aim_is_a_rewriting_and_a_verdict() -> None:
@@ -91,14 +100,13 @@ def test_each_aim_is_a_rewriting_and_a_verdict() -> None:
 def test_a_lost_rewriting_changes_nothing_and_ends_nothing() -> None:
     done = played()
     assert [(v.chosen, v.rejected) for v in done.recorded.verdicts] == [(0, 1), (0, 4), (0, 7)]
-    assert all("text 000" in text for text in asked(done))
+    assert before(done) == ["text 000"] * 3
 
 
 def test_a_won_rewriting_is_what_goes_on() -> None:
     done = played(best=1)  # the first rewriting beats all
     assert [(v.chosen, v.rejected) for v in done.recorded.verdicts] == [(1, 0), (1, 4), (1, 7)]
-    assert ["text 000" in text for text in asked(done)] == [True, False, False]
-    assert all("text 001" in text for text in asked(done)[1:])
+    assert before(done) == ["text 000", "text 001", "text 001"]
 
 
 def test_aims_and_rounds_are_the_users() -> None:
@@ -212,7 +220,9 @@ def test_a_student_whose_draft_is_refused_leaves_the_others_alone() -> None:
         rehearse(evol_answer.play(SEED, cast(BEN), Options()), answer)
 
 
-def test_a_longer_chat_is_shown_with_roles() -> None:
-    chat = (Message(role="system", content="Be kind."), Message(role="user", content="Hello?"))
+def test_a_longer_chat_goes_on() -> None:
+    chat = (Message(role="system", content="Be kind."), Message(role="user", content="Hello $aim?"))
     done = played(seed=Seed(id="c", prompt=chat))
-    assert "[system]\nBe kind.\n\n[user]\nHello?" in asked(done)[0]
+    call = done.recorded.turns[1].call
+    assert call.messages[:2] == chat
+    assert '"Hello $aim?"' in call.messages[-1].content

@@ -27,6 +27,8 @@ from aaa.dashboard.panels import OUTCOME_STYLES, retry
 from aaa.dashboard.theatre import Ruling, Speech, Stage, Vote
 
 _ANSWERS = ("draft", "revision", "answer")
+_REVISED = ("revision", "constitution")
+"""Edges on which an answer meets a revision of it."""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -156,7 +158,7 @@ def _fate(stage: Stage, speech: Speech) -> tuple[Line, str]:
     if speech.purpose not in _ANSWERS:
         return line(), ""
     for ruling in reversed(stage.rulings):
-        if ruling.edge == "revision" and ruling.winner and speech.index in (ruling.a, ruling.b):
+        if ruling.edge in _REVISED and ruling.winner and speech.index in (ruling.a, ruling.b):
             won = speech.index == (ruling.a if ruling.winner == "a" else ruling.b)
             return (line(("✓", "bold green")), "") if won else (line(("✗", "red")), "dim")
     later = any(
@@ -222,12 +224,18 @@ def latest_rows(state: State, width: int, height: int, now: float) -> list[Line]
 
 
 def _side_name(ruling: Ruling, stage: Stage | None, side: str) -> str:
-    """In a word: `revision` or `draft` where an answer meets its revision, else the agent."""
-    if ruling.edge == "revision":
+    """In a word: `revision` or `draft` where an answer meets its revision, else the agent.
+
+    Two other answers of one agent are told apart by which came first.
+    """
+    if ruling.edge in _REVISED:
         purposes = {s.index: s.purpose for s in stage.speeches} if stage else {}
         if purposes.get(ruling.a) == "revision":
             return "later revision" if side == "b" else "earlier revision"
         return "revision" if side == "b" else "draft"
+    if ruling.agents.get("a", "a") == ruling.agents.get("b", "b"):
+        own = {"a": ruling.a, "b": ruling.b}.get(side)
+        return "earlier answer" if own == min(ruling.a, ruling.b) else "later answer"
     return one_line(ruling.agents.get(side, side))
 
 

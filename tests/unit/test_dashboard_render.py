@@ -206,6 +206,11 @@ def test_verdicts_in_words() -> None:
     assert verdict_words(replace(win, winner="a"), stage).startswith("verdict: draft wins")
     peer = replace(win, edge="peer", agents={"a": "x", "b": "y"}, margin=None, votes=())
     assert verdict_words(peer, stage) == "verdict: y wins"
+    steps = replace(win, edge="constitution")
+    assert verdict_words(steps, stage) == verdict_words(win, stage)
+    samples = replace(peer, edge="principle", agents={"a": "x", "b": "x"})
+    assert verdict_words(samples, stage) == "verdict: later answer wins"
+    assert verdict_words(replace(samples, winner="a")) == "verdict: earlier answer wins"
     assert verdict_words(replace(win, outcome="tie")) == "verdict: tie (margin 3.0 nats)"
     later = replace(win, a=win.b)
     assert verdict_words(later, stage).startswith("verdict: later revision wins")

@@ -76,9 +76,9 @@ def restore(questions: int = 1000) -> Outcome:
 async def _populate(url: str, questions: int) -> tuple[str, str]:
     """A finished round and one whose sessions are half played."""
     async with opened(url) as database:
-        whole = await new_round(database, questions)
+        whole = await new_round(database, questions, concurrency=questions)
         await play_round(database, whole)
-        half = await new_round(database, questions)
+        half = await new_round(database, questions, concurrency=questions)
         await play_round(database, half, room=questions // 2)
         return whole, half
 

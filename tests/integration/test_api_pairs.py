@@ -25,6 +25,10 @@ async def played(database: Database, catalogue: Catalogue, **overrides: object) 
     return made.id
 
 
+OF_NOTES = ("seeds", "trl-prm")
+"""Formats of which these rounds have no rows."""
+
+
 @pytest.mark.parametrize("format", FORMATS)
 async def test_the_stream_is_the_export(
     api: httpx.AsyncClient, database: Database, catalogue: Catalogue, format: str
@@ -37,8 +41,9 @@ async def test_the_stream_is_the_export(
     assert response.headers["content-type"] == "application/x-ndjson"
     assert response.content == expected
     rows = [orjson.loads(line) for line in response.content.splitlines()]
-    assert len(rows) == 6
-    assert [row["id"] for row in rows] == [p.id for t in told for p in pairs(t)]
+    made = [] if format in OF_NOTES else [p.id for t in told for p in pairs(t)]
+    assert len(made) == (0 if format in OF_NOTES else 6)
+    assert [row["id"] for row in rows] == made
     assert [t.seed.id for t in told] == ["s0", "s1", "s2"]
 
 
@@ -74,7 +79,7 @@ async def test_an_unknown_format_names_the_known(
     path = f"/v1/rounds/{await played(database, catalogue, **{'seeds.limit': 1})}/pairs"
     response = await api.get(path, params={"format": "csv"})
     assert response.status_code == 422
-    assert "no format 'csv'; there are: canonical, trl-dpo" in response.json()["detail"]
+    assert "no format 'csv'; there are: canonical, " in response.json()["detail"]
 
 
 async def test_why_a_pair_is_what_it_is(

@@ -12,7 +12,7 @@ import yaml
 from aaa.cli import cli
 from aaa.exporters import FORMATS
 from aaa.play import rehearse
-from aaa.plugins import judging_play, names
+from aaa.plugins import judging_play, names, protocol
 from aaa.scenario import AgentCard, Scenario, parse
 from aaa.types import Agent, Cast, Message, Seed
 
@@ -105,6 +105,16 @@ def test_every_judging_play_has_its_section() -> None:
         section = text.split(f"\n### `{name}`\n")[1].split("\n##")[0]
         options = judging_play(name).options.model_fields
         assert [option for option in options if f"`{option}`" not in section] == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "protocols").glob("*.md")), ids=lambda p: p.stem
+)
+def test_a_protocols_page_tells_its_seats_and_options(path: Path) -> None:
+    text, found = path.read_text("utf-8"), protocol(path.stem)
+    names = [*found.options.model_fields, *found.seats, *found.optional]
+    assert [name for name in names if f"`{name}`" not in text] == []
+    assert re.search(r"^#+ .*transcript", text, re.MULTILINE | re.IGNORECASE)
 
 
 def test_formats_and_exit_codes_are_told() -> None:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 WATCH_S, LOST_S = 2.0, 15.0
 """How often the cluster is looked at; one that does not answer for so long is lost."""
-DRAIN_S = 7.0
+DRAIN_S = 6.0
 """How long calls in flight may take to come home when the supervisor is told to stop."""
 STOP_RAY_S = 5.0
 

@@ -297,7 +297,7 @@ def test_the_users_folder_comes_before_the_shipped_one(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown protocol": (
         {"protocol": {"id": "duel"}},
-        "no protocol 'duel'; there are: co_teaching",
+        r"no protocol 'duel'; there are: .*co_teaching",
     ),
     "unknown option": ({"protocol.options.turns": 2}, "option 'turns'.*valid here: rounds"),
     "bad option": ({"protocol.options.rounds": 99}, "option 'rounds'.*got 99"),

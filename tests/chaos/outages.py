@@ -164,7 +164,7 @@ PROMISE = Promise(
     "D3",
     "the database may go away: no answer that was read is lost or asked for again",
     go_away,
-    {"sessions": 30, "calls": 8, "outage_s": 6.0, "most_s": 3.0, "concurrency": 4},
+    {"sessions": 20, "calls": 8, "outage_s": 4.0, "most_s": 3.0, "concurrency": 4},
 )
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
         )
 
 
-def restore(questions: int = 1000) -> Outcome:
+def restore(questions: int = 200) -> Outcome:
     """Rounds of so many sessions each."""
     with embedded_server() as server, _file() as dump:
         whole, half = asyncio.run(_populate(server, questions))

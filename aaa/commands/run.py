@@ -146,7 +146,8 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
 
 
 def _again(wanted: Wanted, round_id: str) -> str:
-    return f"{command_name()} run {shlex.quote(wanted.scenario)} --resume {round_id}"
+    repeated = arguments(wanted.overrides, resume=round_id)
+    return f"{command_name()} run {shlex.quote(wanted.scenario)}{repeated}"
 
 
 async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.Event) -> int:

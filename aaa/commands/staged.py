@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from aaa.catalogue import Catalogue, open_catalogue
 from aaa.client import Client, Json
 from aaa.commands import watch
-from aaa.commands.opening import command_name, say, show
+from aaa.commands.opening import arguments, command_name, say, show
 from aaa.commands.rounds import is_file
 from aaa.commands.serve import stopping
 from aaa.commands.table import print_rows
@@ -104,7 +104,8 @@ async def run(settings: Settings, asked: Asked, everything: Everything) -> int:
             code = await _follow(client, course["id"], stop)
             if code == watch.STOPPED:
                 again = (
-                    f"{command_name()} run {shlex.quote(asked.scenario)} --resume {course['id']}"
+                    f"{command_name()} run {shlex.quote(asked.scenario)}"
+                    f"{arguments(asked.overrides, resume=course['id'])}"
                 )
                 say(f"Stopped. Nothing recorded is lost; go on with:\n  {again}")
             if asked.as_json:

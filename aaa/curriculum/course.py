@@ -101,11 +101,11 @@ def take(
     number: int,
     pool: Sequence[Seed],
     used: set[str],
-    weights: Mapping[str, float] | None = None,
+    behind: Mapping[str, float] | None = None,
 ) -> tuple[Seed, ...]:
     """The seeds of stage `number`: none that is in `used`, none of another stage's range.
 
-    `weights`: what the skill gap adds, tag -> factor. Raises `InputError`.
+    `behind`: tag -> weight by the skill gap. Raises `InputError`.
     """
     stage = scenario.stages[number]
     where = f"scenario {scenario.name!r}: stage {stage.name!r}"
@@ -120,14 +120,11 @@ def take(
     ranges = [s.slice.range for s in scenario.stages if s.slice.range is not None]
     kept = {seed.id for first, last in ranges for seed in pool[first:last]}
     left = [seed for seed in pool if seed.id not in used and seed.id not in kept]
-    factors = dict(stage.weights)
-    for tag, factor in (weights or {}).items():
-        factors[tag] = factors.get(tag, 1.0) * factor
     known = {tag for seed in left for tag in seed.tags}
     try:
         check_weights(stage.weights, pool)
-        factors = {tag: factor for tag, factor in factors.items() if tag in known}
-        return draw(left, size, scenario.random_seed, factors)
+        weights = {tag: factor for tag, factor in stage.weights.items() if tag in known}
+        return draw(left, size, scenario.random_seed, weights, behind)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 

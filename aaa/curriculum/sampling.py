@@ -9,7 +9,8 @@ u^(1/w) are a weighted sample without replacement.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from aaa.curriculum.attributes import split, weight
+from aaa.curriculum.attributes import split
+from aaa.curriculum.skill_gap import seed_weight
 from aaa.errors import InputError
 from aaa.types import Seed, Value, fingerprint
 
@@ -28,14 +29,19 @@ class Shift(Value):
 
 
 def draw(
-    seeds: Sequence[Seed], size: int, random_seed: int, weights: Mapping[str, float] | None = None
+    seeds: Sequence[Seed],
+    size: int,
+    random_seed: int,
+    weights: Mapping[str, float] | None = None,
+    behind: Mapping[str, float] | None = None,
 ) -> tuple[Seed, ...]:
     """`size` of the seeds by the product of their tags' weights, in the order in which they were drawn.
 
-    A seed of weight 0 is never drawn. Raises `InputError` where there are too few.
+    `behind`: tag -> weight by the skill gap, as `seed_weight` takes it. A seed of weight 0 is never
+    drawn. Raises `InputError` where there are too few.
     """
     check_weights(weights or {}, seeds)
-    worth = [(seed, weight(seed, weights or {})) for seed in seeds]
+    worth = [(seed, seed_weight(seed, behind or {}, weights or {})) for seed in seeds]
     able = [(seed, w) for seed, w in worth if w > 0]
     if len(able) < size:
         without = len(worth) - len(able)

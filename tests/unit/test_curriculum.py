@@ -184,12 +184,20 @@ def test_the_sampler_moves_to_the_weak_tags_in_nearly_every_simulation() -> None
         by_kind = [[found[tag] for tag in TAGS if tag.startswith(k)] for k in AHEAD]
         ordered += all(min(more) > max(less) for more, less in pairwise(by_kind))
         worth = {s.id: seed_weight(s, found, {}) for s in pool}
-        drawn = draw(pool, 90, number, {tag: found[tag] for tag in TAGS})
+        drawn = draw(pool, 90, number, behind=found)
         kinds = Counter(s.tags[0][:-1] for s in drawn)
         moved += kinds["weak"] > 30 > kinds["strong"]
         assert worth["weak1-100"] == found["weak1"]
     assert ordered >= 190
     assert moved >= 190
+
+
+def test_a_seed_with_two_weak_tags_weighs_as_one() -> None:
+    both, one, none = seed("a", "x", "y"), seed("b", "x"), seed("c")
+    behind = {"x": 4.0, "y": 2.0}
+    assert [seed_weight(s, behind, {}) for s in (both, one, none)] == [3, 4, 1]
+    firsts = Counter(draw([both, one, none], 1, n, behind=behind)[0].id for n in range(4000))
+    assert [round(firsts[i] / 4000 * 8) for i in "abc"] == [3, 4, 1]
 
 
 def test_gaps_have_bounds_and_may_be_ignored() -> None:

@@ -11,8 +11,9 @@ demo: setup
 	@$(BIN)/aaa models pull smollm2-135m qwen2.5-coder-1.5b
 	@$(BIN)/aaa run quickstart --next-steps
 
+# two workers: acceptance tests mostly wait for processes to start
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup-dev
 	$(BIN)/ruff check .

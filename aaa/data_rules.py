@@ -53,12 +53,15 @@ def sft(
 ) -> Selected:
     """Battles that the target lost by `k` or more, widest margin first: `chosen` is what it is to say.
 
+    An answer of its own that beat another of its own, such as a revision, is taken where `edges` names
+    its edge.
+
     `per_prompt`: how many answers a prompt gets, `None` for all that are good enough. `cut_off`: take
     answers that hit their longest length, too.
     """
 
     def drops(pair: Pair) -> Reason | None:
-        if pair.chosen.call.agent == target:
+        if pair.chosen.call.agent == target != pair.rejected.call.agent:
             return "target_won"
         return _narrow(pair, k) or _cut(pair, cut_off)
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import Any
 
 from aaa import plugins
@@ -16,8 +17,9 @@ from aaa.asking import Wish, request_of
 from aaa.catalogue import Script
 from aaa.models import price_of
 from aaa.play import rehearse
+from aaa.protocols.auto_evol import METHOD
 from aaa.scenario import Price
-from aaa.types import Call, ChoiceShape, JsonShape, Reply, Seed, Value
+from aaa.types import Call, ChoiceShape, Evolved, JsonShape, Reply, Seed, Value
 
 BYTES_PER_TOKEN = 4
 SAMPLE = 200
@@ -53,6 +55,30 @@ class Estimate(Value):
     """Sum of the known; `None` where none is known."""
     unpriced: tuple[str, ...]
     """Agents whose price is unknown."""
+    evolved: int = 0
+    """New prompts that it makes, if none of them is dropped."""
+
+    def times(self, factor: float) -> "Estimate":
+        """The same on so many times as many seeds."""
+        lines = tuple(
+            line.model_copy(
+                update={
+                    "calls": ceil(line.calls * factor),
+                    "prompt_tokens": ceil(line.prompt_tokens * factor),
+                    "completion_tokens": ceil(line.completion_tokens * factor),
+                    "cost_usd": None if line.cost_usd is None else line.cost_usd * factor,
+                }
+            )
+            for line in self.lines
+        )
+        changed = {
+            "sessions": ceil(self.sessions * factor),
+            "lines": lines,
+            "calls": sum(line.calls for line in lines),
+            "cost_usd": None if self.cost_usd is None else self.cost_usd * factor,
+            "evolved": ceil(self.evolved * factor),
+        }
+        return self.model_copy(update=changed)
 
 
 def estimate(script: Script, seeds: Sequence[Seed]) -> Estimate:
@@ -65,10 +91,13 @@ def estimate(script: Script, seeds: Sequence[Seed]) -> Estimate:
     options = plugins.options_of(
         "protocol", protocol.id, protocol.options, script.scenario.protocol.options
     )
+    evolved = 0
     for seed in sample:
         ending = protocol.rehearsal and protocol.rehearsal(seed, script.cast, options)
         writer = _Writer(script, protocol.made_up, ending)
-        for turn in rehearse(protocol.play(seed, script.cast, options), writer).recorded.turns:
+        recorded = rehearse(protocol.play(seed, script.cast, options), writer).recorded
+        evolved += sum(isinstance(n, Evolved) and n.operation != METHOD for n in recorded.notes)
+        for turn in recorded.turns:
             call = turn.call
             if call.given is not None:
                 continue
@@ -84,6 +113,7 @@ def estimate(script: Script, seeds: Sequence[Seed]) -> Estimate:
         calls=sum(line.calls for line in lines),
         cost_usd=sum(known) if known else None,
         unpriced=tuple(name for name, price in prices.items() if price is None),
+        evolved=round(evolved * scale),
     )
 
 

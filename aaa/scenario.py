@@ -7,7 +7,7 @@ The id of a card or scenario is its file name. Left out: reading YAML (`yaml_fil
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -135,8 +135,8 @@ class InlineSeed(Value):
 class Seeds(Value):
     """Where a scenario's seeds come from: `file` or `inline`."""
 
-    file: str | None = None
-    """JSONL, CSV or Parquet; relative to the scenario's folder."""
+    file: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """JSONL, CSV or Parquet; relative to the scenario's folder. Several are read one after the other."""
     inline: tuple[InlineSeed, ...] | None = None
     prompt_field: str = "prompt"
     """Name of the field that holds the prompt: text, or a message list."""
@@ -148,6 +148,11 @@ class Seeds(Value):
         if (self.file is None) == (self.inline is None):
             raise ValueError("give exactly one of `file` and `inline`")
         return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files, however many there are."""
+        return (self.file,) if isinstance(self.file, str) else self.file or ()
 
 
 class Slice(Value):
@@ -180,7 +185,7 @@ class StagePlay(Value):
     `$parent` the generation before it; a seat may name both."""
     judging: Judging | None = None
     """`None`: the scenario's."""
-    on: Literal["slice", "evolved", "both"] = "both"
+    seeds: Literal["slice", "evolved", "both"] = "both"
     """The stage's own seeds, those that its earlier plays evolved, or both."""
 
 
@@ -203,7 +208,8 @@ class Training(Value):
 
     command: tuple[str, ...] = Field(min_length=1)
     """Program and arguments. `{sft}`, `{dpo}`, `{rm}` (files), `{data}` and `{output}` (folders),
-    `{student}`, `{parent}` (agents), `{model}` (the parent's), `{generation}`, `{stage}` are filled in."""
+    `{student}`, `{parent}` (agents), `{model}` (the parent's), `{generation}`, `{stage}` are filled in,
+    `{here}` is the scenario's folder, `{python}` the interpreter that AAA runs in."""
     timeout_s: float = Field(86_400, gt=0, le=2_592_000)
 
 

@@ -9,7 +9,7 @@ called `context`. Other columns are left alone. Errors name file and line.
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def load_seeds(seeds: Seeds, folder: Path) -> tuple[Seed, ...]:
         rows = _inline(seeds.inline)
         prompt_field = "prompt"
     else:
-        rows = _rows(folder / str(seeds.file))
+        rows = chain.from_iterable(_rows(folder / file) for file in seeds.files)
         prompt_field = seeds.prompt_field
     loaded: dict[str, str] = {}
     result = []
@@ -44,7 +44,7 @@ def load_seeds(seeds: Seeds, folder: Path) -> tuple[Seed, ...]:
         loaded[seed.id] = where
         result.append(seed)
     if not result:
-        raise InputError(f"{seeds.file or 'seeds.inline'}: there are no seeds in it")
+        raise InputError(f"{' '.join(seeds.files) or 'seeds.inline'}: there are no seeds in it")
     return tuple(result)
 
 

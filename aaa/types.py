@@ -433,7 +433,23 @@ class Consensus(Note):
     """By the seed's checker or reference; `None`: unknown."""
 
 
-AnyNote = Annotated[Verdict | Evolved | Steps | Consensus, Field(discriminator="kind")]
+class Labels(Note):
+    """What models say a seed is about and how hard it is."""
+
+    kind: Literal["labels"] = "labels"
+    tags: tuple[str, ...]
+    """`topic:biology`, `skill:explaining` …: what more than half of those say who could be read."""
+    difficulty: float | None
+    """Mean of 1 (anybody can) to 10 (an expert at work for long); `None`: nobody could be read."""
+    spread: float | None = None
+    """Largest less smallest difficulty that was said; `None` where one alone said it."""
+    read: int
+    """How many could be read."""
+    why: str = ""
+    """What the first of them wrote, or why nobody could be read."""
+
+
+AnyNote = Annotated[Verdict | Evolved | Steps | Consensus | Labels, Field(discriminator="kind")]
 
 
 class Recorded(Value):

@@ -76,7 +76,7 @@ def prepared(catalogue: Catalogue, asked: StartCourse) -> Prepared:
     try:
         theirs, folder = catalogue.scenario(asked.scenario)
         scenario, _ = catalogue.scenario(asked.scenario, asked.overrides)
-        if scenario.stages != theirs.stages or scenario.seeds.file != theirs.seeds.file:
+        if scenario.stages != theirs.stages or scenario.seeds.files != theirs.seeds.files:
             raise InputError("overrides: `stages` and `seeds.file` cannot be changed here")
         if not scenario.stages:
             raise InputError(f"scenario {asked.scenario!r} has no stages: start it as a round")

@@ -66,9 +66,9 @@ def _scenario(catalogue: Catalogue, asked: StartRound) -> tuple[Scenario, Path]:
     _check_modules(scenario, theirs)
     _check_checkers(scenario, theirs)
     _check_options(scenario, theirs)
-    file = scenario.seeds.file
-    if file is not None and (theirs is None or file != theirs.seeds.file):
-        folder = folder_of_seeds(file, catalogue.scenario_folders)
+    files = scenario.seeds.files
+    if files and (theirs is None or files != theirs.seeds.files):
+        folder = folder_of_seeds(files, catalogue.scenario_folders)
     if asked.budget_usd is not None:
         scenario = scenario.model_copy(update={"budget_usd": asked.budget_usd})
     return scenario, folder
@@ -122,23 +122,29 @@ def _kinds(spec: object) -> Iterator[str]:
             yield from _kinds(value)
 
 
-def folder_of_seeds(file: str, folders: Sequence[Path]) -> Path:
-    """The folder among `folders` that really holds that file. Raises `InputError`.
+def folder_of_seeds(files: Sequence[str], folders: Sequence[Path]) -> Path:
+    """The folder among `folders` that really holds those files. Raises `InputError`.
 
     Links are followed before the check, so nothing outside a folder is reached by its name.
     """
-    parts = PurePosixPath(file)
-    if "\0" in file or "\\" in file or parts.is_absolute() or ".." in parts.parts:
-        raise InputError(f"seeds.file: {file!r} must be a plain path inside a scenario folder")
+    for file in files:
+        parts = PurePosixPath(file)
+        if "\0" in file or "\\" in file or parts.is_absolute() or ".." in parts.parts:
+            raise InputError(f"seeds.file: {file!r} must be a plain path inside a scenario folder")
     for folder in folders:
-        try:
-            root = folder.resolve()
-            path = (root / file).resolve()
-            if path.is_relative_to(root) and path.is_file():
-                return root
-        except (OSError, RuntimeError):  # too long a name, a loop of links
-            continue
-    raise InputError(f"seeds.file: there is no {file!r} in the scenario folders")
+        if all(_is_inside(folder, file) for file in files):
+            return folder.resolve()
+    names = " and ".join(repr(file) for file in files)
+    raise InputError(f"seeds.file: there is no {names} in the scenario folders")
+
+
+def _is_inside(folder: Path, file: str) -> bool:
+    try:
+        root = folder.resolve()
+        path = (root / file).resolve()
+        return path.is_relative_to(root) and path.is_file()
+    except (OSError, RuntimeError):  # too long a name, a loop of links
+        return False
 
 
 def check_plain(value: object, where: str) -> None:

@@ -118,12 +118,22 @@ def seeds() -> None:
 @click.argument("source")
 @click.option("--round", "rounds", multiple=True, metavar="ROUND", help="Difficulty, as it showed.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Also draw it: .png or .svg.")
+@click.option(
+    "--clusters",
+    type=click.IntRange(min=0),
+    is_flag=False,
+    flag_value=0,
+    metavar="[N]",
+    help="Also group what is about the same (needs the extra `embed`).",
+)
 @as_json
-def seeds_analyse(source: str, rounds: tuple[str, ...], plot: Path | None, as_json: bool) -> None:
+def seeds_analyse(
+    source: str, rounds: tuple[str, ...], plot: Path | None, clusters: int | None, as_json: bool
+) -> None:
     """Describe the seeds of SOURCE (a seeds file, or a scenario): tags, length, duplicates, difficulty."""
     from aaa.commands.seeds import analyse
 
-    run_to_end(analyse(settings(), source, rounds, plot, as_json))
+    run_to_end(analyse(settings(), source, rounds, plot, as_json, clusters))
 
 
 @seeds.command("sample")

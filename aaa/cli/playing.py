@@ -77,11 +77,19 @@ def watch(round_id: str | None, no_tui: bool, as_json: bool) -> None:
     "--faults", default="", help="What goes wrong; `aaa provider --explain` has the grammar."
 )
 @click.option("--judge", default="", help="Planted bias, e.g. position=0.3,length=0.5,noise=0.1")
+@click.option("--skills", default="", help="Models that say the best of N, e.g. *-g1=4,*-g2=16")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--log", type=click.Path(path_type=Path), help="Append one JSON line per request.")
 @click.option("--explain", is_flag=True, help="Print the grammar of --faults.")
 def provider(
-    host: str, port: int, faults: str, judge: str, seed: int, log: Path | None, explain: bool
+    host: str,
+    port: int,
+    faults: str,
+    judge: str,
+    skills: str,
+    seed: int,
+    log: Path | None,
+    explain: bool,
 ) -> None:
     """Serve a deterministic OpenAI-compatible stub, to rehearse without keys."""
     from aaa.commands import provider as command
@@ -89,4 +97,4 @@ def provider(
     if explain:
         click.echo(command.FAULTS_HELP)
         return
-    end(command.run(host, port, faults, log, seed, judge))
+    end(command.run(host, port, faults, log, seed, judge, skills))

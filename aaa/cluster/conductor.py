@@ -19,9 +19,10 @@ import orjson
 import aaa
 from aaa.board import Method
 from aaa.catalogue import Catalogue, open_catalogue
-from aaa.cluster.training import Unwanted, filled, train
+from aaa.cluster.training import Unwanted, train
 from aaa.curriculum.course import CourseScript, Learner, Step, scenario_of, steps, take
 from aaa.curriculum.gate import Bound, admission
+from aaa.curriculum.hand_off import filled
 from aaa.curriculum.sampling import shifts
 from aaa.curriculum.skill_gap import Gap, gaps
 from aaa.curriculum.training_data import Account, Writer, paths
@@ -120,7 +121,7 @@ class Conductor:
             case "wait":
                 await self._wait(course, step, stage)
             case "train":
-                await self._train(course, step, stage)
+                await self._train(course, step, stage, script.folder)
             case "gate":
                 await self._gate(course, row, script, step)
             case "adopt":
@@ -162,7 +163,7 @@ class Conductor:
     async def _seeds(self, course: Course, row: StepRow, step: Step, stage: Stage) -> list[Seed]:
         """What a play is played on."""
         assert step.play is not None
-        on = stage.plays[step.play].on
+        on = stage.plays[step.play].seeds
         seeds: list[Seed] = []
         if on in ("slice", "both"):
             found = await courses.seeds_of(self._database, self._id, POOL, step.stage)
@@ -314,7 +315,7 @@ class Conductor:
         )
         await courses.end_step(self._database, self._id, step, {"folder": str(self._folder(stage))})
 
-    async def _train(self, course: Course, step: Step, stage: Stage) -> None:
+    async def _train(self, course: Course, step: Step, stage: Stage, here: str) -> None:
         assert stage.train is not None
         catalogue = await asyncio.to_thread(open_catalogue, self._settings)
         parent = catalogue.card(course.student)
@@ -331,6 +332,7 @@ class Conductor:
             "model": parent.model,
             "generation": str(number),
             "stage": stage.name,
+            "here": here,
         }
         command = filled(stage.train.command, blanks)
         await asyncio.to_thread(output.mkdir, parents=True, exist_ok=True)

@@ -11,11 +11,11 @@ import ctypes
 import json
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from aaa.errors import AAAError, InputError, SetupError
+from aaa.errors import AAAError, SetupError
 
 TOLD = frozenset({"model", "api_base", "api_key_env", "price", "limits", "sampling", "local"})
 """What the command may say of the card of the model that it made."""
@@ -35,20 +35,6 @@ class TrainingFailed(AAAError):
 
 class Unwanted(AAAError):
     """Its course was cancelled meanwhile."""
-
-
-def filled(command: Sequence[str], blanks: Mapping[str, str]) -> list[str]:
-    """The command with its `{blanks}` filled. Raises `InputError` for one that there is not."""
-    found = []
-    for word in command:
-        try:
-            found.append(word.format_map(blanks))
-        except (KeyError, IndexError, ValueError) as error:
-            known = ", ".join(f"{{{name}}}" for name in blanks)
-            raise InputError(
-                f"train.command: {word!r} has a blank that is not known ({error}); there are: {known}"
-            ) from error
-    return found
 
 
 async def train(

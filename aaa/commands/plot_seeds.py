@@ -32,6 +32,8 @@ def _panels(found: Analysis) -> list[Panel]:
         rest = sum(count for _, count in bars[MOST_BARS:])
         bars = bars[:MOST_BARS] + ([("others", rest)] if rest else [])
         panels.append((one.name, bars + ([("(none)", one.without)] if one.without else [])))
+    named = [(f"like {one.middle}", one.seeds) for one in found.clusters or ()]
+    panels.append(("cluster", named))
     for signal in ("difficulty", "disagreement"):
         bands: dict[str, int] = getattr(found, signal) or {}
         panels.append((signal, list(bands.items())))

@@ -18,6 +18,7 @@ def run(
     log: Path | None = None,
     seed: int = 0,
     judge: str = "",
+    skills: str = "",
     port_file: Path | None = None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; exit code 0. Raises `InputError` or `SetupError`."""
@@ -33,6 +34,7 @@ def run(
         log=log,
         seed=seed,
         judge=judge,
+        skills=skills,
         port_file=port_file,
     )
 

@@ -14,8 +14,11 @@ from aaa.commands.rounds import is_file
 from aaa.commands.table import print_rows
 from aaa.curriculum.analysis import Analysis, Signals
 from aaa.curriculum.analysis import analyse as describe
+from aaa.curriculum.clusters import clusters
 from aaa.curriculum.sampling import draw, shifts
+from aaa.embedding import embed
 from aaa.errors import InputError, SetupError
+from aaa.prompts import shown
 from aaa.scenario import Seeds
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
@@ -27,13 +30,25 @@ SHOWN = 12
 
 
 async def analyse(
-    settings: Settings, source: str, rounds: tuple[str, ...], plot: Path | None, as_json: bool
+    settings: Settings,
+    source: str,
+    rounds: tuple[str, ...],
+    plot: Path | None,
+    as_json: bool,
+    into: int | None = None,
 ) -> int:
-    """Print how the seeds are distributed; draw it where a path is given. Raises `InputError`."""
+    """Print how the seeds are distributed; draw it where a path is given.
+
+    `into`: how many clusters, 0 for as many as is usual, `None` for none. Raises `InputError`, `SetupError`.
+    """
     if plot is not None:
         check_path(plot)
     seeds = load(settings, source)
     found = describe(seeds, await _signals(settings, rounds) if rounds else None)
+    if into is not None:
+        texts = {seed.id: shown(seed.prompt) for seed in seeds}
+        grouped = clusters(texts, embed(list(texts.values())), into or None)
+        found = found.model_copy(update={"clusters": grouped})
     if plot is not None:
         write_plot(found, plot)
         say(f"drawn in {plot}")
@@ -83,6 +98,13 @@ def _tell(found: Analysis) -> None:
     print(f"nearly the same as another: {spare} seeds in {len(found.duplicates)} groups")
     for group in found.duplicates[:SHOWN]:
         print(f"  {' '.join(group)}")
+    if found.clusters is not None:
+        print()
+        rows = [
+            one.model_dump() | {"share": f"{one.share:.1%}", "words": " ".join(one.words)}
+            for one in found.clusters
+        ]
+        print_rows(("words", "middle", "seeds", "share"), rows)
 
 
 def _counts(counts: dict[str, int]) -> str:

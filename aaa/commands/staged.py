@@ -15,6 +15,7 @@ from aaa.commands.rounds import is_file
 from aaa.commands.serve import stopping
 from aaa.commands.table import print_rows
 from aaa.curriculum.course import Prepared, prepare
+from aaa.curriculum.hand_off import check_commands
 from aaa.curriculum.staged_estimate import StagedEstimate, staged_estimate
 from aaa.errors import InputError
 from aaa.preflight import check_cluster, check_prices, check_reach
@@ -92,6 +93,7 @@ async def run(settings: Settings, asked: Asked, everything: Everything) -> int:
     """Take the course from here to its end; exit code 0 when it completed."""
     catalogue, made = prepared(settings, asked.scenario, asked.overrides)
     check_cluster(settings)
+    check_commands(made.script.scenario, made.script.folder)
     if settings.ray_address is None:
         for _, script, _ in made.plays:
             check_reach(script, settings)

@@ -1,9 +1,9 @@
 """How a set of seeds is distributed: by attribute, script, length, difficulty, and how much says the same.
 
 WizardLM-2 begins with such an analysis; its figure names topic, language, skill, source, difficulty,
-length and more. What a seed is about stands in its tags (`topic:…`, `skill:…`, `lang:…`); the script is
-read from its letters; how hard it is comes from recorded rounds, since a prompt alone does not show it.
-Left out: clusters of embeddings, toxicity and perplexity, which need models of their own.
+length and more. What a seed is about stands in its tags (`topic:…`, `skill:…`, `difficulty:…`), which a round
+of `annotate` finds; script and language are read from its letters and small words; how hard it proved comes
+from recorded rounds. Left out: toxicity and perplexity, which need models of their own.
 """
 
 import unicodedata
@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from aaa.curriculum.attributes import attributes
+from aaa.curriculum.clusters import Cluster
 from aaa.near_duplicates import near_duplicates
 from aaa.prompts import shown
+from aaa.protocols._evolving import language
 from aaa.types import Seed, Value, Verdict
 
 LENGTHS = (0, 25, 50, 75, 100)
@@ -57,6 +59,8 @@ class Analysis(Value):
     """`low`, `middle`, `high`, `unknown` -> seeds: how often answers were told apart; `None` likewise."""
     duplicates: tuple[tuple[str, ...], ...]
     """Groups of ids whose prompts are nearly the same."""
+    clusters: tuple[Cluster, ...] | None = None
+    """Seeds that are about the same, the largest group first; `None`: nobody looked."""
 
 
 class Signals(Value):
@@ -78,7 +82,7 @@ def analyse(seeds: Sequence[Seed], signals: Mapping[str, Signals] | None = None)
     lengths = sorted(map(len, texts.values()))
     return Analysis(
         seeds=len(seeds),
-        attributes=(*_attributes(seeds), _scripts(texts)),
+        attributes=(*_attributes(seeds), _scripts(texts), _languages(texts)),
         lengths={str(p): lengths[round(p / 100 * (len(lengths) - 1))] for p in LENGTHS},
         turns={str(n): c for n, c in sorted(Counter(len(s.prompt) for s in seeds).items())},
         verifiable=sum(seed.checker is not None or seed.reference is not None for seed in seeds),
@@ -123,6 +127,11 @@ def _scripts(texts: Mapping[str, str]) -> Attribute:
     found = [script(text) for text in texts.values()]
     counts = Counter(one for one in found if one)
     return _attribute("script", counts, len(texts), counts.total())
+
+
+def _languages(texts: Mapping[str, str]) -> Attribute:
+    counts = Counter(found for text in texts.values() if (found := language(text)) is not None)
+    return _attribute("language", counts, len(texts), counts.total())
 
 
 def script(text: str) -> str:

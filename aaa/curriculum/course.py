@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from aaa import plugins
 from aaa.catalogue import Catalogue, Script
+from aaa.curriculum.hand_off import check_blanks
 from aaa.curriculum.sampling import check_weights, draw
 from aaa.errors import InputError
 from aaa.prompts import shown
@@ -57,6 +58,8 @@ class CourseScript(Value):
     scenario: Scenario
     cards: dict[str, AgentCard]
     """Every card that its plays name, and the ancestors of these."""
+    folder: str = ""
+    """Where the scenario's file lies."""
 
 
 class Prepared(NamedTuple):
@@ -180,6 +183,7 @@ def _seats(
 
 def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
     """Everything a course needs, checked: seeds, slices, gates, every play. Raises `InputError`."""
+    check_blanks(scenario)
     pool = load_seeds(scenario.seeds, folder)
     gates = {
         stage.name: held_out(scenario, stage, pool, folder)
@@ -205,7 +209,12 @@ def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
             plays.append((step, script, seeds))
     for _, script, _ in plays:
         cards |= {name: card for name, card in script.cards.items() if name != CHILD}
-    return Prepared(CourseScript(scenario=scenario, cards=cards), pool, gates, tuple(plays))
+    return Prepared(
+        CourseScript(scenario=scenario, cards=cards, folder=str(folder.resolve())),
+        pool,
+        gates,
+        tuple(plays),
+    )
 
 
 CHILD = "next-generation"

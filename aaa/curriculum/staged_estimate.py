@@ -1,7 +1,7 @@
 """What a course would ask and cost, stage by stage, found by rehearsing each of its plays.
 
-Left out: training, which is not ours to price, and prompts that are evolved on the way: a play on
-evolved seeds is counted on the stage's own.
+Prompts that a stage evolves are counted as if none were dropped, each as long as the seed that it comes from.
+Left out: training, which is not ours to price.
 """
 
 from aaa.curriculum.course import Prepared
@@ -34,20 +34,23 @@ class StagedEstimate(Value):
 def staged_estimate(prepared: Prepared) -> StagedEstimate:
     """Rehearse every play. Raises `PlayError`."""
     scenario = prepared.script.scenario
-    plays = tuple(
-        PlayEstimate(
-            stage=scenario.stages[step.stage].name,
-            part="gate" if step.play is None else script.scenario.protocol.id,
-            estimate=estimate(script, seeds),
-        )
-        for step, script, seeds in prepared.plays
-    )
+    plays: list[PlayEstimate] = []
+    evolved = [0] * len(scenario.stages)
+    for step, script, seeds in prepared.plays:
+        stage = scenario.stages[step.stage]
+        on = "slice" if step.play is None else stage.plays[step.play].seeds
+        of_slice = 0 if on == "evolved" else len(seeds)
+        of_evolved = 0 if on == "slice" else evolved[step.stage]
+        found = estimate(script, seeds).times((of_slice + of_evolved) / len(seeds))
+        evolved[step.stage] += found.evolved
+        part = "gate" if step.play is None else script.scenario.protocol.id
+        plays.append(PlayEstimate(stage=stage.name, part=part, estimate=found))
     known = [play.estimate.cost_usd for play in plays if play.estimate.cost_usd is not None]
     names = (name for play in plays for name in play.estimate.unpriced)
     return StagedEstimate(
         scenario=scenario.name,
         stages=len(scenario.stages),
-        plays=plays,
+        plays=tuple(plays),
         sessions=sum(play.estimate.sessions for play in plays),
         calls=sum(play.estimate.calls for play in plays),
         cost_usd=sum(known) if known else None,

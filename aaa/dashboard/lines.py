@@ -132,6 +132,15 @@ def _consensus(data: Mapping[str, Any]) -> str:
     return f"consensus {what}: {found}{_correct(data, 'answer')}"
 
 
+def _labels(data: Mapping[str, Any]) -> str:
+    tags = data.get("tags")
+    found = ", ".join(map(str, tags)) if isinstance(tags, list) and tags else "no value agreed on"
+    hard = number(data, "difficulty")
+    return f"labels {text(data, 'session')} {found}" + (
+        "" if hard is None else f", difficulty {hard:.3g}"
+    )
+
+
 def _correct(data: Mapping[str, Any], what: str) -> str:
     known = data.get("correct")
     return f", {what} {'right' if known else 'wrong'}" if isinstance(known, bool) else ""
@@ -150,6 +159,7 @@ _NOTES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "evolved": _evolved,
     "steps": _steps,
     "consensus": _consensus,
+    "labels": _labels,
 }
 _WORDS: dict[str, Callable[[Mapping[str, Any], str], str | None]] = {
     "session.started": _session_started,

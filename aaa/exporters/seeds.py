@@ -1,8 +1,9 @@
 """`seeds`: the new prompts that a round made and kept, as a seeds file that another scenario can name.
 
 Each row has its lineage: `parent` (a seed, or another row) and `operation`. The reference and the checker of
-the seed are left behind, since they answer another question. Left out: what was dropped, which the session's
-transcript tells with its reason, and evolved methods, which are no prompts.
+the seed are left behind, since they answer another question. A seed that was annotated comes out as it is,
+with the tags that were found and its difficulty, as `value` and as a tag of three bands. Left out: what was
+dropped, which the session's transcript tells with its reason, and evolved methods, which are no prompts.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 from aaa.protocols.auto_evol import METHOD
 from aaa.transcripts import Transcript
-from aaa.types import Evolved, Messages
+from aaa.types import Evolved, Labels, Messages, Seed
 
 
 def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:
@@ -25,6 +26,31 @@ def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:
                 "operation": note.operation,
                 "value": note.value,
             }
+        elif isinstance(note, Labels):
+            yield _annotated(transcript.seed, note)
+
+
+def _annotated(seed: Seed, labels: Labels) -> dict[str, Any]:
+    """The seed with its tags, those of the same attributes replaced."""
+    hard = labels.difficulty
+    found = (*labels.tags, *(() if hard is None else (f"difficulty:{band(hard)}",)))
+    said = {tag.partition(":")[0] for tag in found}
+    own = [tag for tag in seed.tags if ":" not in tag or tag.partition(":")[0] not in said]
+    row = {
+        "id": seed.id,
+        "prompt": _prompt(seed.prompt),
+        "tags": [*own, *found],
+        "parent": seed.parent,
+        "operation": seed.operation,
+        "value": hard,
+    }
+    known = {"reference": seed.reference, "checker": seed.checker}
+    return row | {key: value for key, value in known.items() if value is not None}
+
+
+def band(difficulty: float) -> str:
+    """The third of the scale from 1 to 10 that a difficulty lies in."""
+    return ("easy", "middle", "hard")[min(2, int((difficulty - 1) / 3))]
 
 
 def _prompt(chat: Messages) -> str | list[dict[str, str]]:

@@ -185,10 +185,10 @@ def _ballot(key: Asked, turn: Turn, read: Callable[[Asked, Turn], Ballot]) -> Ba
     return Ballot(judge=key.judge, order=key.order, turn=turn.index, error=error)
 
 
-def once_more(call: Call) -> Call:
-    """The same wish, with a line that says that the last reply could not be read."""
+def once_more(call: Call, line: str | None = None) -> Call:
+    """The same wish, with a line that says that the last reply could not be read; `None`: the judges' own."""
     *before, last = call.messages
-    text = f"{last.content}\n\n{PROMPTS.fill('again')}"
+    text = f"{last.content}\n\n{line or PROMPTS.fill('again')}"
     return call.model_copy(update={"messages": (*before, Message(role=last.role, content=text))})
 
 

@@ -7,10 +7,10 @@ not asked again. Left out: ballots about two answers, which are `judges`' own bu
 from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
-from aaa.judges._written import LONGEST_ERROR, Unreadable
+from aaa.judges._written import LONGEST_ERROR, Unreadable, once_more
 from aaa.play import Play, try_all
 from aaa.prompts import prompts_beside
-from aaa.types import Call, Message, Turn
+from aaa.types import Call, Turn
 
 PROMPTS = prompts_beside(__file__)
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def hear(calls: Iterable[Call], read: Callable[[Turn], T]) -> Play[tuple[Heard[T
     turns = yield from try_all(asked)
     heard = [_heard(turn, read) for turn in turns]
     unread = [n for n, one in enumerate(heard) if one.value is None and one.turn.failure is None]
-    again = yield from try_all(_once_more(asked[n]) for n in unread)
+    again = yield from try_all(once_more(asked[n], PROMPTS.fill("again")) for n in unread)
     for n, turn in zip(unread, again, strict=True):
         heard[n] = _heard(turn, read)
     return tuple(heard)
@@ -46,9 +46,3 @@ def _heard(turn: Turn, read: Callable[[Turn], T]) -> Heard[T]:
         return Heard(turn, read(turn), "")
     except Unreadable as problem:
         return Heard(turn, None, str(problem).removeprefix("not a verdict: ")[:LONGEST_ERROR])
-
-
-def _once_more(call: Call) -> Call:
-    *before, last = call.messages
-    text = f"{last.content}\n\n{PROMPTS.fill('again')}"
-    return call.model_copy(update={"messages": (*before, Message(role=last.role, content=text))})

@@ -16,8 +16,8 @@ from pydantic import Field
 from aaa.judges import compare, unfit
 from aaa.play import CallRefused, Play, note, try_all
 from aaa.protocols._evolving import Bounds, Flaw, asked_last, cleaned, flaw_of, reworded
+from aaa.protocols._k_wise import rank_all
 from aaa.protocols._operations import DEPTH, USUAL, Operation, evolution_call, made_up
-from aaa.protocols._ranking import rank_all
 from aaa.types import Agent, Call, Cast, Evolved, Sampling, Seed, Verdict
 
 __all__ = ["CONTESTANTS", "SEATS", "Options", "made_up", "play"]

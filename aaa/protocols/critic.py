@@ -21,7 +21,7 @@ from aaa.judges._written import Written, closed, parsed
 from aaa.play import Play, note, together, try_all
 from aaa.prompts import prompts_beside, shown
 from aaa.protocols._evolving import unmarked, words
-from aaa.protocols._ranking import rank_all
+from aaa.protocols._k_wise import rank_all
 from aaa.protocols._strict import Heard, hear
 from aaa.types import Agent, Call, Cast, Evolved, Message, Messages, Sampling, Seed, Turn, Value
 

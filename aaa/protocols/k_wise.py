@@ -1,7 +1,7 @@
 """K-wise: several models of a pool answer the same prompt, and their answers are ranked.
 
 After UltraFeedback (2310.01377: a pool of 17 models, 4 answers for each prompt, marked by aspects with
-rationales) and Nectar (7 answers in order). The ranking is `aaa/k_wise.py`: as few comparisons as an order
+rationales) and Nectar (7 answers in order). The ranking is `_k_wise.py`: as few comparisons as an order
 needs, each by the scenario's judging play and on the record; `rubric` gives marks by aspects. Left out:
 system prompts that vary how a model answers (UltraFeedback's principles): give cards personas for that.
 """
@@ -11,9 +11,9 @@ from collections import Counter
 
 from pydantic import Field
 
-from aaa.k_wise import Ranking, rank
 from aaa.play import Play, note, together
 from aaa.protocols._battle import ask_most, distinct, the_rest
+from aaa.protocols._k_wise import Ranking, rank
 from aaa.protocols._points import Marking, by_points, score_all
 from aaa.types import Agent, Call, Cast, Sampling, Seed, Turn, Value, Verdict
 

@@ -22,6 +22,9 @@ def main() -> int:
     parser.add_argument("--faults", default="", help="a line of faults, or a YAML file")
     parser.add_argument("--seed", type=int, default=0, help="of all chance (%(default)s)")
     parser.add_argument("--judge", default="", help="position=0.3,length=0.5,noise=0.1,gullible")
+    parser.add_argument(
+        "--skills", default="", help="models that say the best of N: *-g1=4,*-g2=16"
+    )
     parser.add_argument("--log", type=Path, help="append one JSON line for each request")
     parser.add_argument("--port-file", type=Path, help="write the port here once it listens")
     try:

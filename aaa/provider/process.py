@@ -18,6 +18,7 @@ def run_provider(
     log: Path | None = None,
     seed: int = 0,
     judge: str = "",
+    skills: str = "",
     port_file: Path | None = None,
 ) -> int:
     """Serve until told to stop; exit code 0. Raises `InputError` or `SetupError` before it listens."""
@@ -25,7 +26,7 @@ def run_provider(
     async def until_stopped() -> None:
         stop = asyncio.Event()
         async with serve(
-            faults=faults, host=host, port=port, seed=seed, judge=judge, log=log
+            faults=faults, host=host, port=port, seed=seed, judge=judge, skills=skills, log=log
         ) as provider:
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)

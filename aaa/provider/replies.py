@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from aaa.provider.judging import Bias, Sheet, sheet
+from aaa.provider.judging import Bias, Sheet, quality, sheet
 from aaa.provider.shapes import fitting, scaled
 from aaa.provider.words import numbers, prose, tokens, unit
 
@@ -87,8 +87,8 @@ def _text(message: object) -> str:
     return content
 
 
-def answer(request: Request, bias: Bias) -> Said:
-    """What the stub says: a verdict, JSON, or prose."""
+def answer(request: Request, bias: Bias, skill: int = 1) -> Said:
+    """What the stub says: a verdict, JSON, or prose, the best of `skill` texts."""
     body = request.body
     seed = orjson.dumps([body.get(key) for key in _DECIDES], option=orjson.OPT_SORT_KEYS).decode()
     judged = sheet(request.prompt, request.model, bias)
@@ -100,9 +100,15 @@ def answer(request: Request, bias: Bias) -> Said:
         return _said(_json(request, judged, form or {}, seed), request)
     if judged is not None and judged.choices and (request.max_tokens or 99) <= 4:
         return _choice(judged.choices, judged.lead)
+    seeds = (seed, *(f"{seed} {n}" for n in range(1, skill)))
+    return max((_prose(request, one) for one in seeds), key=lambda said: quality(said.text))
+
+
+def _prose(request: Request, seed: str) -> Said:
     limit = min(request.max_tokens or _USUAL_TOKENS, 4 * _USUAL_TOKENS)
     share = 0.1 + 0.9 * numbers(seed, 1)[0] / 65536
-    return _said(_stopped(prose(seed, max(1, int(0.6 * limit * share))), body.get("stop")), request)
+    text = prose(seed, max(1, int(0.6 * limit * share)))
+    return _said(_stopped(text, request.body.get("stop")), request)
 
 
 def _said(text: str, request: Request) -> Said:

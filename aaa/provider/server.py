@@ -24,6 +24,7 @@ from aaa.provider.judging import Bias, parse_bias
 from aaa.provider.ledger import Ledger, Record
 from aaa.provider.limiter import Limiter
 from aaa.provider.replies import CREATED, Refused, Request, answer, read_request
+from aaa.provider.skills import Skills, parse_skills, skill_of
 from aaa.provider.wire import Connection, Incoming
 
 Over = Callable[[bool], None]
@@ -32,9 +33,12 @@ Over = Callable[[bool], None]
 class Provider:
     """A stub that listens; everything it knows is here and gone with it."""
 
-    def __init__(self, seed: int, faults: str, bias: Bias, log: Path | None) -> None:
+    def __init__(
+        self, seed: int, faults: str, bias: Bias, log: Path | None, skills: Skills | None = None
+    ) -> None:
         self.seed = seed
         self.bias = bias
+        self.skills = skills or {}
         self.ledger = Ledger(log)
         self.peers: set[Connection] = set()
         self.address: tuple[str, int] = ("", 0)
@@ -140,7 +144,7 @@ class Provider:
         rule = self._faults.strike(attempt, self.seed)
         fault = None if rule is None else rule.fault
         latency_s = 0.0 if fault in AT_ONCE else self._faults.latency_s(attempt, self.seed)
-        said = answer(request, self.bias)
+        said = answer(request, self.bias, skill_of(self.skills, request.model))
         reply_id = f"chatcmpl-{attempt.key[:24]}"
         delivery = deliver(request, said, reply_id, latency_s, rule, headers)
         return delivery, fault, partial(self._over, self._limiter, request.model)
@@ -183,13 +187,14 @@ async def serve(
     port: int = 0,
     seed: int = 0,
     judge: str = "",
+    skills: str = "",
     log: Path | None = None,
 ) -> AsyncIterator[Provider]:
     """A provider that listens until the block ends; port 0 takes a free one.
 
-    Raises `InputError` for faults or judge that cannot be read, `SetupError` where it cannot listen.
+    Raises `InputError` for faults, judge or skills that cannot be read, `SetupError` where it cannot listen.
     """
-    provider = Provider(seed, faults, parse_bias(judge), log)
+    provider = Provider(seed, faults, parse_bias(judge), log, parse_skills(skills))
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(

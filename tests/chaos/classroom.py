@@ -212,6 +212,7 @@ def stage(
     concurrency: int,
     scenario: Mapping[str, Any] | None = None,
     limits: Mapping[str, Any] | None = None,
+    skills: str = "",
     **env: str,
 ) -> Iterator[Stage]:
     """Everything for the scenario `chaos`, running; two runners, cards with a price."""
@@ -220,7 +221,7 @@ def stage(
     price = {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2}
     with embedded_server() as url, new_home() as home:
         home.scenario("chaos", seeds=sessions, **more)
-        with provider(home, faults=faults, judge="noise=0.3") as base_url:
+        with provider(home, faults=faults, judge="noise=0.3", skills=skills) as base_url:
             for name, family in (("pupil", "birch"), ("tutor", "oak"), ("referee", "elm")):
                 home.card(name, base_url, family, limits=allowed, price=price)
             on = Stage(home, url, base_url, {"AAA_RUNNERS": "2", **env})

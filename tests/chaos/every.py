@@ -3,6 +3,7 @@
 from tests.chaos import (
     backups,
     budgets,
+    courses,
     events,
     failpoints,
     freezes,
@@ -19,6 +20,7 @@ PROMISES = (
     kills.PROMISE,
     outages.PROMISE,
     freezes.PROMISE,
+    courses.PROMISE,
     hidden.PROMISE,
     limits.PROMISE,
     budgets.PROMISE,

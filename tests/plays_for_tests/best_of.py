@@ -1,7 +1,7 @@
 """Every student answers, and the answers are ranked."""
 
-from aaa.k_wise import rank
 from aaa.play import Play, ask_all
+from aaa.protocols._k_wise import rank
 from aaa.types import Call, Cast, Seed, Value
 
 SEATS = {"student": "answers", "judge": "compares"}

@@ -148,7 +148,7 @@ def outside(tmp_path: Path, catalogue: Catalogue) -> Path:
 def test_files_outside_are_not_read(catalogue: Catalogue, outside: Path, file: str) -> None:
     file = file.replace("{outside}", str(outside))
     with pytest.raises(InputError, match=r"seeds\.file"):
-        folder_of_seeds(file, catalogue.scenario_folders)
+        folder_of_seeds((file,), catalogue.scenario_folders)
     for request in (
         asked(small_scenario() | {"seeds": {"file": file}}),
         asked(overrides={"seeds.file": file}),
@@ -162,7 +162,7 @@ def test_files_outside_are_not_read(catalogue: Catalogue, outside: Path, file: s
 @pytest.mark.parametrize("file", ["seeds/small.jsonl", "./seeds/small.jsonl", "inner.jsonl"])
 def test_files_inside_are(catalogue: Catalogue, outside: Path, file: str) -> None:
     (folder,) = catalogue.scenario_folders
-    assert folder_of_seeds(file, catalogue.scenario_folders) == folder.resolve()
+    assert folder_of_seeds((file,), catalogue.scenario_folders) == folder.resolve()
 
 
 def test_an_operators_file_may_lie_anywhere(tmp_path: Path) -> None:

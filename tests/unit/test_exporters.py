@@ -190,7 +190,7 @@ def test_row_id_is_the_pairs(format: str) -> None:
     assert [row["id"] for row in exporters.exporter(format)(told)] == [p.id for p in pairs(told)]
 
 
-@pytest.mark.parametrize("format", set(OF_NOTES) & set(exporters.FORMATS))
+@pytest.mark.parametrize("format", sorted(set(OF_NOTES) & set(exporters.FORMATS)))
 def test_a_format_of_notes_leaves_verdicts_alone(format: str) -> None:
     assert list(exporters.lines(transcript(), format)) == []
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aaa.k_wise import Ranking, rank
 from aaa.play import rehearse
+from aaa.protocols._k_wise import Ranking, rank
 from aaa.provider import quality
 from aaa.types import Call, Judging, Reply, Turn
 from tests.classroom import ANNA, BEN, SEED, cast, turn

@@ -1,4 +1,4 @@
-"""K-wise ranking: n answers in order by as few comparisons as an order needs, for protocols to call.
+"""K-wise ranking: n answers in order by as few comparisons as an order needs, shared by protocols.
 
 Merge insertion (Ford and Johnson, 1959) needs the fewest comparisons that are known for small n: 5 for
 4 answers, 7 for 5, 13 for 7, where all pairs would be 6, 10 and 21. Each comparison is a `compare`: both
@@ -62,6 +62,32 @@ def rank(
     return Ranking(
         order=tuple(turn.index for turn in [*ranked, *rest]), verdicts=tuple(games.verdicts)
     )
+
+
+def rank_all(
+    cast: Cast,
+    seed: Seed,
+    turns: Sequence[Turn],
+    *,
+    edge: str,
+    context: tuple[Message, ...] | None = None,
+) -> Play[Ranking]:
+    """The same for two answers or more, each of which is then in at least one verdict.
+
+    What no judge is shown is held against the best, which costs no call: its verdict says why it makes
+    no pair.
+    """
+    ranking = yield from rank(cast, seed, turns, edge=edge, context=context)
+    verdicts = list(ranking.verdicts)
+    by_index = {turn.index: turn for turn in turns}
+    for index in ranking.order:
+        if not any(index in (verdict.a, verdict.b) for verdict in verdicts):
+            best = next(i for i in ranking.order if i != index)
+            a, b = sorted((by_index[best], by_index[index]), key=lambda turn: turn.index)
+            verdict = yield from compare(cast, seed, a, b, edge=edge, context=context)
+            yield from note(verdict)
+            verdicts.append(verdict)
+    return Ranking(order=ranking.order, verdicts=tuple(verdicts))
 
 
 class _Games:

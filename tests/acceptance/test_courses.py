@@ -1,0 +1,87 @@
+"""Arena Learning as shipped, through `aaa run`: killed between stages, stopped by its gate, taken back."""
+
+import json
+import re
+import signal
+from typing import Any
+
+import pytest
+
+from tests.acceptance.processes import AAA, Home, Process, provider, started
+
+SEATS = ("seats.student=[pupil]", "seats.opponent=[rival, foe]", "seats.judge=[referee]")
+MORE = ("judging={play: scores}", "budget_usd=5")
+SKILLS = "*-g1=2,*-g2=4,*-g3=16,*-g[45]=2,*-g6=16,*-g[78]=16,*-g9=1"
+"""The third and the sixth generation are better than their parents, the ninth is worse."""
+CHAIN = ["i1-sft", "i1-dpo", "i1-rm", "i2-sft", "i2-dpo", "i2-rm", "i3-sft", "i3-dpo", "i3-rm"]
+
+
+def command(*more: str) -> list[str]:
+    settings = [word for setting in (*SEATS, *MORE) for word in ("--set", setting)]
+    return ["run", "arena_learning", "--limit", "54", "--no-tui", *settings, *more]
+
+
+def course_of(home: Home, course_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(home.aaa("courses", "show", course_id, "--json"))
+    return found
+
+
+def told(run: Process) -> str:
+    return "".join(run.said)
+
+
+def kept(course: dict[str, Any], kind: str) -> list[int]:
+    """How many rows each stage wrote of a kind of data, in order."""
+    files = [file for row in course["steps"] for file in row["data"].get("files", ())]
+    for file in files:
+        assert file["kept"] + sum(file["dropped"].values()) == file["verdicts"]
+    return [file["kept"] for file in files if file["kind"] == kind]
+
+
+@pytest.mark.timeout(900)
+def test_three_iterations_with_a_kill_a_gate_and_a_way_back(home: Home) -> None:
+    with provider(home, skills=SKILLS) as url:
+        for name, family in zip(
+            ("pupil", "rival", "foe", "referee"), ("birch", "oak", "ash", "elm"), strict=True
+        ):
+            price = {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2}
+            home.card(name, url, family, price=price)
+        dry = home.aaa(*command("--dry-run"))
+        assert [stage for stage in CHAIN if stage in dry] == CHAIN
+
+        with started([AAA, *command()], home) as run:
+            course_id = run.wait_for(r"Course (arena_learning-\w+):").group(1)
+            run.wait_for(r"i1-sft: pupil-g1 goes on")
+            run.stop(signal.SIGKILL)
+        refused = home.run(*command("--resume", course_id))
+        assert refused.returncode == 4, refused.stderr[-3000:]
+        assert f"Course {course_id} goes on" in refused.stderr
+        assert "(not_admitted): 'pupil-g9' was not let in" in refused.stderr
+        check_the_way_there(course_of(home, course_id), home)
+
+        home.aaa("generations", "rollback", course_id, "pupil-g3")
+        done = home.run(*command("--resume", course_id))
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert re.search(r"completed; the student is pupil-g3\b", done.stderr)
+    assert course_of(home, course_id)["student"] == "pupil-g3"
+
+
+def check_the_way_there(course: dict[str, Any], home: Home) -> None:
+    """Nine slices, nine students, data as the rules say, two gates passed."""
+    by_kind: dict[str, list[Any]] = {}
+    for row in course["steps"]:
+        by_kind.setdefault(row["kind"], []).append(row)
+    assert [row["stage"] for row in by_kind["draw"]] == CHAIN
+    assert [row["data"]["agent"] for row in by_kind["train"]] == [
+        f"pupil-g{n}" for n in range(1, 10)
+    ]
+    gates = [row["data"] for row in by_kind["gate"]]
+    assert [gate["student"] for gate in gates] == ["pupil-g3", "pupil-g6", "pupil-g9"]
+    assert [gate["admitted"] for gate in gates] == [True, True, False]
+    rounds = [row["round"] for row in course["steps"] if row["round"]]
+    assert len(rounds) == len(set(rounds)) == 12
+    assert len(json.loads(home.aaa("rounds", "ls", "--json"))["items"]) == 12
+    assert len(kept(course, "sft")) == len(kept(course, "dpo")) == len(kept(course, "rm")) == 3
+    for kind in ("dpo", "rm"):  # they accumulate
+        assert kept(course, kind) == sorted(kept(course, kind))
+    assert kept(course, "rm")[2] > 2 * kept(course, "rm")[0] > 0

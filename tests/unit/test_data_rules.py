@@ -74,6 +74,13 @@ def test_sft_can_take_every_winner_widest_margin_first() -> None:
     assert texts(found) == [("big 1", "me 0"), ("mid 2", "me 0")]
 
 
+def test_an_own_revision_that_won_is_learnt_where_its_edge_is_named() -> None:
+    draft, better = said(0, "me"), said(1, "me")
+    one = transcript([draft, better], fought(draft, better, winner="b", edge="revision"))
+    assert texts(sft(one, "me", 0, edges=("revision",))) == [("me 1", "me 0")]
+    assert sft(one, "me", 0).dropped == {"other_edge": 1}
+
+
 @pytest.mark.parametrize(("k", "kept", "below"), [(0, 1, 0), (3, 1, 0), (3.5, 1, 1), (6, 0, 2)])
 def test_k_is_the_least_gap(k: float, kept: int, below: int) -> None:
     found = sft(WHOLE, "me", k)

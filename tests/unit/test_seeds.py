@@ -53,6 +53,16 @@ def test_jsonl_rows_become_seeds_in_their_order(tmp_path: Path) -> None:
     assert (second.id, second.prompt[0].content) == ("7", "你好吗？")
 
 
+def test_several_files_are_one_set(tmp_path: Path) -> None:
+    load(tmp_path, jsonl({"id": "a", "prompt": "1?"}), "one.jsonl")
+    load(tmp_path, jsonl({"id": "b", "prompt": "2?"}, {"id": "c", "prompt": "3?"}), "two.jsonl")
+    both = Seeds(file=("one.jsonl", "two.jsonl"), limit=2)
+    assert [seed.id for seed in load_seeds(both, tmp_path)] == ["a", "b"]
+    load(tmp_path, jsonl({"id": "b", "prompt": "2?"}, {"id": "a", "prompt": "3?"}), "two.jsonl")
+    with pytest.raises(InputError, match=r"two.jsonl: line 2: seed id 'a' stands already at .*one"):
+        load_seeds(Seeds(file=("one.jsonl", "two.jsonl")), tmp_path)
+
+
 def test_blank_lines_are_skipped_but_counted(tmp_path: Path) -> None:
     assert len(load(tmp_path, '\n{"prompt": "a"}\n\n{"prompt": "b"}\n')) == 2
     with pytest.raises(InputError, match="line 3: not readable as JSON"):

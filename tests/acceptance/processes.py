@@ -25,6 +25,7 @@ class Home:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.home = place / "home"
+        self.patience_s = PATIENCE_S
         for name in ("agents", "scenarios"):
             (place / name).mkdir()
         self.env: dict[str, str] = {
@@ -74,7 +75,7 @@ class Home:
             cwd=self.place,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=self.patience_s,
             check=False,
         )
 

@@ -38,8 +38,9 @@ def kept(course: dict[str, Any], kind: str) -> list[int]:
     return [file["kept"] for file in files if file["kind"] == kind]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_three_iterations_with_a_kill_a_gate_and_a_way_back(home: Home) -> None:
+    home.patience_s = 900
     with provider(home, skills=SKILLS) as url:
         for name, family in zip(
             ("pupil", "rival", "foe", "referee"), ("birch", "oak", "ash", "elm"), strict=True

@@ -21,7 +21,7 @@ from aaa.types import (
     Verdict,
 )
 from tests.classroom import ANNA, BEN, JUDGE, SEED, user
-from tests.replays import cut_anywhere
+from tests.resuming import by_checkers, resumes
 from tests.stub_judge import stub_judge
 
 RIVALS = tuple(Agent(name=f"rival{n}", family=f"rival{n}") for n in range(3))
@@ -233,11 +233,11 @@ def test_it_plays_the_same_twice() -> None:
     assert played(mode="all_pairs") == played(mode="all_pairs")
 
 
-async def test_it_goes_on_wherever_it_was_cut_off() -> None:
+def test_it_goes_on_wherever_it_was_cut_off() -> None:
     def session() -> Play[None]:
         return arena.play(SEED, arena_cast((ANNA, BEN)), arena.Options(mode="all_pairs"))
 
-    whole = await cut_anywhere(session, says(ben="It scatters.", rival1="It scatters."))
+    whole = resumes(session, says(ben="It scatters.", rival1="It scatters."), by_checkers).recorded
     assert len(whole.verdicts) == 10
 
 

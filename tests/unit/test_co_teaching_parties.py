@@ -14,7 +14,7 @@ from aaa.protocols import co_teaching
 from aaa.types import Agent, Call, Cast, Failure, Judging, Reply, Seed, Turn, fingerprint
 from tests.catalogues import small_catalogue
 from tests.classroom import ANNA, BEN, JUDGE, TEACHER, user
-from tests.resumed import assert_resumes_anywhere
+from tests.resuming import resumes
 from tests.stub_judge import stub_judge
 
 GUEST = Agent(name="guest", family="fir")
@@ -317,7 +317,7 @@ def test_it_asks_no_more_than_the_formula_and_every_answer_is_accounted_for(
 )
 def test_it_resumes_anywhere(options: dict[str, Any]) -> None:
     given = co_teaching.Options(**options)
-    assert_resumes_anywhere(lambda: co_teaching.play(SEED, cast(), given), reply)
+    resumes(lambda: co_teaching.play(SEED, cast(), given), reply)
 
 
 @pytest.mark.parametrize("id", ["s0", "s1", "s2", "s3"])
@@ -327,7 +327,7 @@ def test_it_resumes_anywhere_where_some_are_refused(id: str) -> None:
 
     given = co_teaching.Options(chat_turns=2, teach="every", rounds=2)
     seed = SEED.model_copy(update={"id": id})
-    whole = assert_resumes_anywhere(lambda: co_teaching.play(seed, cast(), given), answer)
+    whole = resumes(lambda: co_teaching.play(seed, cast(), given), answer).recorded
     assert any(turn.failure for turn in whole.turns)
 
 

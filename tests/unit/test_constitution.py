@@ -27,7 +27,7 @@ from aaa.types import (
 )
 from tests.catalogues import small_catalogue
 from tests.classroom import ANNA, BEN, JUDGE, user
-from tests.resumed import assert_resumes_anywhere
+from tests.resuming import resumes
 from tests.stub_judge import stub_judge
 
 SEED = Seed(id="s1", prompt=user("Why is the sky blue?"), reference="scattering")
@@ -251,7 +251,7 @@ def test_it_resumes_anywhere(options: dict[str, Any], often: str) -> None:
         return refused(call) if often and fingerprint(call)[0] in often else reply(call)
 
     given = Options(principles=FOUR, **options)
-    assert_resumes_anywhere(lambda: constitution.play(SEED, cast(ANNA, BEN), given), answer)
+    resumes(lambda: constitution.play(SEED, cast(ANNA, BEN), given), answer)
 
 
 def test_the_default_principles_are_the_shipped_general_ones() -> None:

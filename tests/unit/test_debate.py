@@ -29,7 +29,7 @@ from aaa.types import (
 )
 from tests.catalogues import small_catalogue
 from tests.classroom import ANNA, BEN, JUDGE, prefers, user
-from tests.replays import cut_anywhere
+from tests.resuming import by_checkers, resumes
 
 CLEO = Agent(name="cleo", family="fir")
 SEED = Seed(id="s1", prompt=user("What is 6 times 7?"), reference="42")
@@ -341,14 +341,14 @@ def test_it_plays_the_same_twice() -> None:
 
 
 @pytest.mark.parametrize("judge", [False, True])
-async def test_it_goes_on_wherever_it_was_cut_off(judge: bool) -> None:
+def test_it_goes_on_wherever_it_was_cut_off(judge: bool) -> None:
     seed = SEED.model_copy(update={"checker": {"kind": "number", "value": 42}})
 
     def session() -> Play[None]:
         return debate.play(seed, debate_cast(), debate.Options(rounds=2, judge=judge))
 
     answer = with_judge("42", "40") if judge else CHANGED
-    whole = await cut_anywhere(session, answer)
+    whole = resumes(session, answer, by_checkers).recorded
     assert [n.correct for n in whole.notes if isinstance(n, Consensus)] == [True, None]
 
 

@@ -15,7 +15,7 @@ from aaa.provider import quality
 from aaa.types import Agent, Call, Cast, Failure, Judging, Reply, Seed, Turn, Verdict
 from tests.catalogues import small_catalogue
 from tests.classroom import JUDGE, SEED
-from tests.replays import cut_anywhere
+from tests.resuming import by_checkers, resumes
 from tests.stub_judge import stub_judge
 from tests.unit.test_k_wise import WORST
 
@@ -207,11 +207,11 @@ def test_it_plays_the_same_twice() -> None:
     assert played(answers=5, implied=True) == played(answers=5, implied=True)
 
 
-async def test_it_goes_on_wherever_it_was_cut_off() -> None:
+def test_it_goes_on_wherever_it_was_cut_off() -> None:
     def session() -> Play[None]:
         return k_wise.play(SEED, pool_cast(), k_wise.Options(implied=True, scores=True))
 
-    whole = await cut_anywhere(session, says())
+    whole = resumes(session, says(), by_checkers).recorded
     assert {v.edge for v in whole.verdicts} == {"k_wise", "points"}
 
 

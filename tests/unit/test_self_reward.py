@@ -27,7 +27,7 @@ from aaa.types import (
 )
 from tests.catalogues import small_catalogue
 from tests.classroom import ANNA, BEN, JUDGE, SEED, prefers
-from tests.replays import cut_anywhere
+from tests.resuming import by_checkers, resumes
 
 META = Agent(name="dean", family="fig")
 Said = Callable[[Call], str | Reply | Turn]
@@ -373,7 +373,7 @@ def by_words(call: Call) -> str | Reply:
     return f"Text {size}." if call.purpose == "answer" else points(size % 6)
 
 
-async def test_it_goes_on_wherever_it_was_cut_off() -> None:
+def test_it_goes_on_wherever_it_was_cut_off() -> None:
     cast = seated(ANNA, BEN, meta=(META,))
     options = self_reward.Options(answers=2, votes=2, meta=True)
 
@@ -383,7 +383,7 @@ async def test_it_goes_on_wherever_it_was_cut_off() -> None:
     def session() -> Play[None]:
         return self_reward.play(SEED, cast, options)
 
-    whole = await cut_anywhere(session, answer)
+    whole = resumes(session, answer, by_checkers).recorded
     assert len(whole.verdicts) >= 2
     assert played(by_words, cast) == played(by_words, cast)
 

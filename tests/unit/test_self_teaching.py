@@ -37,7 +37,7 @@ from aaa.types import (
 )
 from tests.catalogues import small_catalogue
 from tests.classroom import ANNA, BEN, JUDGE, user
-from tests.resumed import assert_resumes_anywhere
+from tests.resuming import resumes
 from tests.stub_judge import stub_judge
 
 SEED = Seed(
@@ -366,9 +366,7 @@ def test_it_resumes_anywhere(options: dict[str, Any], often: str) -> None:
     def answer(call: Call) -> Reply | Turn:
         return refused(call) if often and fingerprint(call)[0] in often else reply(call)
 
-    assert_resumes_anywhere(
-        lambda: self_teaching.play(SEED, cast(ANNA, BEN), Options(**options)), answer
-    )
+    resumes(lambda: self_teaching.play(SEED, cast(ANNA, BEN), Options(**options)), answer)
 
 
 SEATS = {"student": ["pupil"], "judge": ["judge"]}

@@ -12,7 +12,7 @@ import yaml
 from aaa.cli import cli
 from aaa.exporters import FORMATS
 from aaa.play import rehearse
-from aaa.plugins import judging_play, names
+from aaa.plugins import judging_play, names, protocol
 from aaa.scenario import AgentCard, Scenario
 from aaa.types import Agent, Cast, Message, Seed
 from aaa.yaml_files import parse
@@ -106,6 +106,19 @@ def test_every_judging_play_has_its_section() -> None:
         section = text.split(f"\n### `{name}`\n")[1].split("\n##")[0]
         options = judging_play(name).options.model_fields
         assert [option for option in options if f"`{option}`" not in section] == []
+
+
+@pytest.mark.parametrize("id", [name for name in names("protocols") if name != "given"])
+def test_every_protocol_has_its_page(id: str) -> None:
+    """Its seats, its options and a worked transcript, and a link from the page on the method."""
+    text = (ROOT / "docs" / "protocols" / f"{id}.md").read_text("utf-8")
+    played = protocol(id)
+    for name in (*played.seats, *played.optional, *played.options.model_fields):
+        assert f"`{name}`" in text, f"{id}.md does not tell of {name!r}"
+    last = text.split("\n## ")[-1]
+    assert re.match(r"(?:From a round|A session|A transcript)\n", last)
+    assert len(last) > 400
+    assert f"(protocols/{id}.md)" in (ROOT / "docs" / "method.md").read_text("utf-8")
 
 
 def test_formats_and_exit_codes_are_told() -> None:

@@ -6,14 +6,25 @@ transcript tells with its reason, and evolved methods, which are no prompts.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
+from aaa.exporters import Row
+from aaa.exporters._columns import JSON, Columns
 from aaa.protocols.auto_evol import METHOD
 from aaa.transcripts import Transcript
 from aaa.types import Evolved, Messages
 
+MADE_OF = "transcripts"
+COLUMNS: Columns = {
+    "id": str,
+    "prompt": JSON,
+    "tags": [str],
+    "parent": str,
+    "operation": str,
+    "value": float,
+}
 
-def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:
+
+def rows(transcript: Transcript) -> Iterator[Row]:
     """`{"id", "prompt": text or messages, "tags", "parent", "operation", "value"}` for each kept prompt."""
     for note in transcript.recorded.notes:
         if isinstance(note, Evolved) and not note.dropped and note.operation != METHOD:

@@ -78,12 +78,23 @@ class Whence(NamedTuple):
     lineage: Mapping[str, Sequence[str]]
 
 
+NAMED = {
+    "a": {"a": "chosen", "b": "rejected"},
+    "b": {"a": "rejected", "b": "chosen"},
+}
+"""Winner -> what became of each contestant."""
+SHOWN = {
+    (named["a"], order): [named[side] for side in order]
+    for named in NAMED.values()
+    for order in ("ab", "ba", "a", "b")
+}
+"""(What became of a, order of a ballot) -> what the judge saw, in its order. Shared: nobody may change it."""
+
+
 def record(whence: Whence, decided: Decided) -> Record:
     """The row of format `canonical`. Contestants go by what became of them: a and b mean nothing in a row."""
     chosen, rejected = decided.chosen, decided.rejected
-    won = decided.winner
-    named = {won: "chosen", "a" if won == "b" else "b": "rejected"}
-    lineage = whence.lineage
+    named = NAMED[decided.winner]
     return {
         "id": decided.id,
         "round": whence.round,
@@ -104,10 +115,12 @@ def record(whence: Whence, decided: Decided) -> Record:
             "reason": decided.reason,
             "ballots": [_vote(vote, named) for vote in decided.votes],
         },
-        "lineage": {
-            name: list(lineage.get(name, ())) for name in sorted({chosen.agent, rejected.agent})
-        },
+        "lineage": _lines(whence.lineage, chosen.agent, rejected.agent),
     }
+
+
+def _lines(lineage: Mapping[str, Sequence[str]], *agents: str) -> dict[str, list[str]]:
+    return {name: list(lineage.get(name, ())) for name in sorted(set(agents))}
 
 
 def _answer(said: Said) -> dict[str, Any]:
@@ -132,7 +145,7 @@ def _vote(vote: Vote, named: Mapping[str, str]) -> dict[str, Any]:
         "judge": vote.judge,
         "model": words.model if words else "",
         "turn": vote.turn,
-        "shown": [named[side] for side in vote.order],
+        "shown": SHOWN[named["a"], vote.order],
         "prefers": None if prefers is None else named.get(prefers, prefers),
         "scores": None
         if scores is None

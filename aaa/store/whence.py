@@ -6,9 +6,9 @@ together.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Integer, Text, cast, select
+from sqlalchemy import Integer, cast, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.catalogue import Script
@@ -164,9 +164,3 @@ class _Pages:
         self._place = 0
         if found:
             self._last = self._page[-1].seed_id
-
-
-def seed_columns() -> tuple[Any, ...]:
-    """What a record tells of a seed: tags as JSON text, reference, parent."""
-    seed = sessions.c.seed
-    return cast(seed["tags"], Text), seed["reference"].astext, seed["parent"].astext

@@ -161,7 +161,7 @@ async def test_without_words_a_record_is_the_same_but_for_what_judges_said(
     round_id = await played(database, catalogue)
     whole = [record async for record in records.records(database, [round_id])]
     short = [record async for record in records.records(database, [round_id], words=False)]
-    said = {"text": "", "model": "", "choice_logprobs": None, "cost_usd": None}
+    said = {"text": "", "model": "", "choice_logprobs": None, "cost_usd": None, "explanation": ""}
     for record in whole:
         for ballot in record["judging"]["ballots"]:
             ballot.update(said)

@@ -1,8 +1,9 @@
 """What an export costs: rows a second and resident memory, from a database that holds a million pairs.
 
-`python benchmarks/export.py --pairs 1000000` fills a throw-away PostgreSQL by SQL (sessions of four pairs, each
-with its critique and the two ballots of a judge), then exports it, each time in a process of its own: over the
-command, over REST. Memory is the process's that exports, with all its libraries; PostgreSQL's is beside it.
+`python benchmarks/export.py --pairs 1000000` fills a throw-away PostgreSQL by SQL (sessions of four pairs,
+each with its critique and the two ballots of a judge), then exports it, each time in a process of its own:
+over the command, over REST. Memory is the process's that exports, with all its libraries; PostgreSQL's is
+beside it.
 """
 
 import argparse

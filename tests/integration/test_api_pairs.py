@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from aaa.catalogue import Catalogue
+from aaa.corpus.selection import Selection
 from aaa.exporters import FORMATS, exporter, lines
 from aaa.records import pair_of
 from aaa.records import records as records_of
@@ -213,3 +214,65 @@ async def test_evolved_seeds_belong_to_the_head_of_their_line(
     assert (await whence.families(database, [round_id]))["deeper"] == "s0"
     heads = {t.seed.id: t.family async for t in transcripts(database, [round_id])}
     assert heads == {"deeper": "s0", "odd": "unheard-of", "self": "self"}
+
+
+async def test_selectors_over_rest(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    path = f"/v1/rounds/{await played(database, catalogue)}/pairs"
+    every = (await api.get(path)).content.splitlines()
+
+    async def taken(**query: object) -> list[bytes]:
+        response = await api.get(path, params=query)  # type: ignore[arg-type]
+        assert response.status_code == 200, response.text
+        return response.content.splitlines()
+
+    assert await taken(edge="revision") == every
+    assert await taken(edge=["peer", "nothing"]) == []
+    assert await taken(student="pupil") == every[0::2]
+    assert await taken(max_per_seed=1) == every[0::2]
+    assert len(await taken(n=4)) == 4
+    assert await taken(gate="empty", tag="test", judge="judge") == every
+    train, test = await taken(split="train"), await taken(split="test")
+    assert sorted(train + test) == sorted(every)
+    assert len(await taken(format="verdicts", outcome="tie", edge="peer")) == 3
+    assert await taken(format="verdicts", outcome="tie", edge="revision") == []
+    assert len(await taken(format="verdicts", outcome="win")) == 6
+    assert len(await taken(format="transcripts", tag="test")) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"colour": "red"}, "unknown selector 'colour'; valid here: stage, "),
+        ({"gate": "nice"}, "no gate 'nice'; there are: empty, "),
+        ({"n": "99"}, "at most 6 can be had"),
+        ({"gate": "contamination"}, "needs evaluation files"),
+        ({"outcome": "tie"}, "only `win` makes a pair"),
+        (
+            {"format": "seeds", "student": "pupil"},
+            "cannot obey student; selectors that go with it:",
+        ),
+        ({"split": "dev"}, "'train' or 'test', got 'dev'"),
+    ],
+)
+async def test_a_wrong_selector_is_a_problem(
+    api: httpx.AsyncClient,
+    database: Database,
+    catalogue: Catalogue,
+    query: dict[str, str],
+    told: str,
+) -> None:
+    path = f"/v1/rounds/{await played(database, catalogue)}/pairs"
+    response = await api.get(path, params=query)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert told in response.json()["detail"]
+
+
+async def test_selectors_are_in_the_description(api: httpx.AsyncClient) -> None:
+    described = (await api.get("/openapi.json")).json()
+    parameters = described["paths"]["/v1/rounds/{round_id}/pairs"]["get"]["parameters"]
+    names = [parameter["name"] for parameter in parameters]
+    assert {"round_id", "format", *Selection.model_fields} == set(names)
+    assert len(names) == len(set(names))

@@ -42,20 +42,23 @@ FILL = (
     """
     INSERT INTO sessions (round_id, position, seed_id, seed, status, started_at, finished_at)
     SELECT :round, n, 'seed-' || lpad(n::text, 8, '0'),
-        jsonb_build_object('id', 'seed-' || lpad(n::text, 8, '0'), 'tags', jsonb_build_array('topic:' || n % 7),
-            'reference', null, 'parent', null, 'prompt', jsonb_build_array(jsonb_build_object('role', 'user',
+        jsonb_build_object('id', 'seed-' || lpad(n::text, 8, '0'),
+            'tags', jsonb_build_array('topic:' || n % 7), 'reference', null, 'parent', null,
+            'prompt', jsonb_build_array(jsonb_build_object('role', 'user',
             'content', 'Question ' || n || ': why is the sky blue at noon and red at dusk? '))),
         'completed', now(), now()
     FROM generate_series(1, :sessions) n
     """,
     """
-    INSERT INTO turns (session_id, index, seat, agent, purpose, messages, sampling, text, finish_reason, model,
-        prompt_tokens, completion_tokens, cost_usd, latency_s, attempt)
+    INSERT INTO turns (session_id, index, seat, agent, purpose, messages, sampling, text,
+        finish_reason, model, prompt_tokens, completion_tokens, cost_usd, latency_s, attempt)
     SELECT s.id, i, CASE WHEN i % 4 = 0 THEN 'student' WHEN i % 4 = 1 THEN 'teacher' ELSE 'judge' END,
         CASE WHEN i % 4 = 0 THEN 'pupil' WHEN i % 4 = 1 THEN 'teacher' ELSE 'judge' END,
-        CASE WHEN i = 0 THEN 'draft' WHEN i % 4 = 0 THEN 'revision' WHEN i % 4 = 1 THEN 'critique' ELSE 'ballot' END,
+        CASE WHEN i = 0 THEN 'draft' WHEN i % 4 = 0 THEN 'revision'
+            WHEN i % 4 = 1 THEN 'critique' ELSE 'ballot' END,
         ARRAY[sha256(convert_to('q' || s.position, 'UTF8'))], '{}',
-        CASE WHEN i % 4 IN (0, 1) THEN s.position || ' ' || i || ' ' || repeat(:words, 3 + (s.position * 7 + i) % 5)
+        CASE WHEN i % 4 IN (0, 1)
+            THEN s.position || ' ' || i || ' ' || repeat(:words, 3 + (s.position * 7 + i) % 5)
             ELSE '{"explanation": "the one names the cause", "better": "K"}' END,
         'stop', 'stub-1', 100, 80, 0.0001, 0.5, 1
     FROM sessions s, generate_series(0, 4 * :each) i WHERE s.round_id = :round
@@ -63,8 +66,9 @@ FILL = (
     """
     INSERT INTO verdicts (session_id, index, after, edge, context, a, b, outcome, winner, margin, judging,
         related_judges, reason, pair_id)
-    SELECT s.id, k, 4 * k + 5, 'revision', ARRAY[sha256(convert_to('q' || s.position, 'UTF8'))], 4 * k, 4 * k + 4,
-        'win', CASE WHEN (s.position + k) % 3 = 0 THEN 'a' ELSE 'b' END, 1 + (s.position + k) % 4, 'pairwise',
+    SELECT s.id, k, 4 * k + 5, 'revision', ARRAY[sha256(convert_to('q' || s.position, 'UTF8'))],
+        4 * k, 4 * k + 4, 'win', CASE WHEN (s.position + k) % 3 = 0 THEN 'a' ELSE 'b' END,
+        1 + (s.position + k) % 4, 'pairwise',
         false, '', 'p' || substr(encode(sha256(convert_to(s.position || ':' || k, 'UTF8')), 'hex'), 1, 23)
     FROM sessions s, generate_series(0, :each - 1) k WHERE s.round_id = :round
     """,

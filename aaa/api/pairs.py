@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 
+from aaa.api.cards import CardShape, shown
 from aaa.api.explaining import Explanation, explain
 from aaa.api.guard import needs
 from aaa.api.paging import Name, RoundId
@@ -19,6 +21,7 @@ from aaa.corpus.sieve import Around, Sieve, Source, limits, sifted
 from aaa.errors import InputError, NotFound
 from aaa.exporters import FORMATS, Exporter, Fresh, exporter, line
 from aaa.failpoints import hit
+from aaa.scenario import Scenario
 from aaa.store.database import Database
 from aaa.store.reading import transcripts
 from aaa.store.records import chunks
@@ -27,8 +30,17 @@ from aaa.store.rounds import get_round, get_script
 MEDIA_TYPE = "application/x-ndjson"
 
 
+class ScriptShape(BaseModel):
+    """What a round was started with."""
+
+    scenario: Scenario
+    cards: dict[str, CardShape]
+    source: str
+    """Hash of the source of protocol and judging play."""
+
+
 def routes(database: Database) -> APIRouter:
-    """`/v1/rounds/{round_id}/pairs` and `/v1/pairs/{pair_id}`."""
+    """`/v1/rounds/{round_id}/pairs`, `/v1/rounds/{round_id}/script` and `/v1/pairs/{pair_id}`."""
     router = APIRouter(prefix="/v1", tags=["pairs"])
 
     @router.get(
@@ -62,6 +74,13 @@ def routes(database: Database) -> APIRouter:
         around = Around(Known(await licences(database, round_id)))
         sieve = Sieve(selection, around, await limits(source, selection, around))
         return StreamingResponse(_of_pairs(source, sieve, made), media_type=MEDIA_TYPE)
+
+    @router.get("/rounds/{round_id}/script", dependencies=[needs("viewer")], responses=errors(404))
+    async def script(round_id: RoundId) -> ScriptShape:
+        """What the round was started with: its scenario, and every card as it was then."""
+        found = await get_script(database, round_id)
+        cards = {name: shown(card) for name, card in found.cards.items()}
+        return ScriptShape(scenario=found.scenario, cards=cards, source=found.source)
 
     @router.get("/pairs/{pair_id}", dependencies=[needs("viewer")], responses=errors(404))
     async def pair(pair_id: Name) -> Explanation:

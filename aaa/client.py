@@ -10,7 +10,7 @@ import ipaddress
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from types import TracebackType
 from typing import IO, Any, TypedDict
@@ -229,6 +229,26 @@ class Client:
                 to.write(chunk)
                 lines += chunk.count(b"\n")
         return lines
+
+    async def rows(
+        self, round_id: str, *, format: str, selectors: Sequence[tuple[str, str]] = ()
+    ) -> AsyncGenerator[Json, None]:
+        """A round's rows, one by one. Raises as `pairs`."""
+        query = httpx.QueryParams([("format", format), *selectors])
+        path, rest = _path("rounds", round_id, "pairs"), b""
+        async with self._stream(path, params=query) as response:
+            await _check(response)
+            async for chunk in response.aiter_bytes():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield json.loads(line)
+        if rest:
+            raise SetupError(f"the export of round {round_id!r} broke off in the middle of a row")
+
+    async def script(self, round_id: str) -> Json:
+        """What a round was started with: scenario and cards."""
+        found: Json = await self._ask("GET", _path("rounds", round_id, "script"))
+        return found
 
     async def explain(self, pair_id: str) -> Json:
         """Why a pair is what it is: seed, turns, ballots, scores, cost, models."""

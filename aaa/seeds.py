@@ -125,11 +125,17 @@ def _inline(seeds: Iterable[InlineSeed]) -> Iterator[Row]:
         yield f"seeds.inline[{number}]", seed.model_dump(mode="json", exclude_defaults=True)
 
 
+def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of any JSONL, CSV or Parquet file. Raises `InputError` naming file and line."""
+    for _, row in _rows(path):
+        yield row
+
+
 def _rows(path: Path) -> Iterator[Row]:
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix)
     if reader is None:
-        raise InputError(f"{path}: seeds files end in {', '.join(readers)}")
+        raise InputError(f"{path}: files of rows end in {', '.join(readers)}")
     try:
         yield from reader(path)
     except (OSError, UnicodeDecodeError) as error:

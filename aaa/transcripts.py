@@ -22,6 +22,10 @@ class Transcript(Value):
     recorded: Recorded
     lineage: Mapping[str, tuple[str, ...]] = {}
     """Agent -> names of the agents it was trained from, nearest first."""
+    stage: str | None = None
+    """Of the course that the round was a step of; `None`: of none."""
+    family: str = ""
+    """Id of the seed at the head of this one's line of evolved seeds; empty: the seed itself."""
 
     def turn(self, index: int) -> Turn:
         """The turn of that index. Raises `KeyError`."""

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from aaa.api.cards import CardShape, shown
 from aaa.api.shapes import AttemptShape, Said, Spent, TurnShape, VerdictShape
+from aaa.records import pair_of
 from aaa.store.database import Database
 from aaa.store.reading import find_pair, get_session
 from aaa.store.rounds import get_script
@@ -67,7 +68,8 @@ class Explanation(BaseModel):
 
 
 async def explain(database: Database, pair_id: str) -> Explanation:
-    """Why that pair is what it is. Raises `NotFound`."""
+    """Why that pair is what it is; by its id, or that of an exported row. Raises `NotFound`."""
+    pair_id = pair_of(pair_id)
     (session_id, verdict_index), *others = await find_pair(database, pair_id)
     session = await get_session(database, session_id)
     script = await get_script(database, session["round"])

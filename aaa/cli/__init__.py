@@ -39,6 +39,7 @@ for _command in (
     rounds.rounds,
     courses.courses,
     courses.generations,
+    courses.train,
     data.export,
     data.explain,
     data.ratings,

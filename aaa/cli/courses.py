@@ -1,10 +1,11 @@
-"""`aaa courses …` and `aaa generations …`: scenarios with stages, and the students that they train."""
+"""`aaa courses …`, `aaa generations …`, `aaa train`: scenarios with stages, and the students they train."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from aaa.cli._shared import as_json, run_to_end, settings
+from aaa.cli._shared import as_json, overrides_of, run_to_end, settings
 
 
 @click.group()
@@ -97,3 +98,30 @@ def generations_rollback(course: str, agent: str) -> None:
     from aaa.commands.courses import rollback
 
     run_to_end(rollback(settings(), course, agent))
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--method",
+    type=click.Choice(["sft", "dpo", "dpo+sft"]),
+    required=True,
+    help="What the rows are for: `messages`, or `prompt`, `chosen` and `rejected`.",
+)
+@click.option("--model", required=True, help="What is trained further, as a card has it: local/…")
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="A folder for it.")
+@click.option("--recipe", type=click.Path(path_type=Path), help="YAML: steps, rates, LoRA, seed.")
+@click.option("--set", "settings_", multiple=True, metavar="KEY=VALUE", help="One of its keys.")
+def train(
+    data: Path,
+    method: str,
+    model: str,
+    output: Path,
+    recipe: Path | None,
+    settings_: tuple[str, ...],
+) -> None:
+    """Train a student's next generation on DATA (needs the extra `train`); goes on where it was killed."""
+    from aaa.commands.train import run
+
+    changes = overrides_of(settings_)
+    run_to_end(run(settings(), method, data, model, output.resolve(), recipe, changes))

@@ -11,12 +11,74 @@ from aaa.cli._shared import as_json, run_to_end, settings
 @click.command()
 @click.argument("rounds", nargs=-1, required=True, metavar="ROUND...")
 @click.option("--format", "format_", default="trl-dpo", show_default=True)
-@click.option("-o", "--output", required=True, metavar="PATH", help="A .jsonl file, or - (stdout).")
-def export(rounds: tuple[str, ...], format_: str, output: str) -> None:
-    """Write the pairs of rounds for a trainer."""
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="PATH",
+    help="A .jsonl or .parquet file, a folder, or -.",
+)
+@click.option("--stage", multiple=True, help="Rounds of these stages of a course.")
+@click.option("--protocol", multiple=True)
+@click.option("--edge", multiple=True, help="What was compared: revision, peer …")
+@click.option("--seat", multiple=True, help="Both answers were given from these seats.")
+@click.option("--agent", multiple=True, help="One answer at least is by one of these.")
+@click.option("--student", metavar="AGENT", help="On-policy: both answers are this agent's.")
+@click.option("--tag", multiple=True, help="The seed has one of these.")
+@click.option("--outcome", multiple=True, help="Of verdicts, for the format `verdicts`.")
+@click.option("--judging", multiple=True, help="Judging plays that decided.")
+@click.option("--judge", multiple=True)
+@click.option("--judges", metavar="RULE", help="any | all | only of --judge; unanimous.")
+@click.option("--min-margin", metavar="K", help="In the judging play's unit.")
+@click.option("--max-margin", metavar="K")
+@click.option("--min-score", metavar="S", help="The chosen answer's own score.")
+@click.option("--split", metavar="PART", help="train | test, by seed family.")
+@click.option("--test-share", metavar="SHARE", help="Of families; 0.1.")
+@click.option("--max-per-seed", metavar="N")
+@click.option("--balance", metavar="ATTRIBUTE", help="As many pairs of each value of it.")
+@click.option("-n", "--n", metavar="N", help="Exactly so many pairs.")
+@click.option(
+    "--gate", multiple=True, metavar="NAME[=T]", help="Drop what fails; `standard`: most."
+)
+@click.option("--eval", "evaluations", multiple=True, type=click.Path(path_type=Path),
+              help="Files that --gate contamination holds pairs against.")  # fmt: skip
+@click.option("--fail-if", multiple=True, metavar="FIGURE>X", help="Write nothing where it holds.")
+@click.option("--since", multiple=True, type=click.Path(path_type=Path),
+              help="An earlier export: its pairs are left out.")  # fmt: skip
+@click.option("--as", "suffix", type=click.Choice(["parquet", "jsonl"]), default="parquet",
+              show_default=True, help="Files in a folder.")  # fmt: skip
+@click.option(
+    "--no-audit", is_flag=True, help="Write the rows alone, without card, audit and plots."
+)
+def export(
+    rounds: tuple[str, ...],
+    format_: str,
+    output: str,
+    evaluations: tuple[Path, ...],
+    fail_if: tuple[str, ...],
+    since: tuple[Path, ...],
+    suffix: str,
+    no_audit: bool,
+    **selectors: tuple[str, ...] | str | None,
+) -> None:
+    """Write the pairs of rounds for a trainer: docs/export.md has formats, selectors and gates."""
+    from aaa.commands.export import Wanted
     from aaa.commands.export import export as command
 
-    run_to_end(command(settings(), rounds, format_, output))
+    given = _given(selectors)
+    wanted = Wanted(
+        rounds, format_, output, given, evaluations, fail_if, since, suffix, not no_audit
+    )
+    run_to_end(command(settings(), wanted))
+
+
+def _given(options: dict[str, tuple[str, ...] | str | None]) -> tuple[tuple[str, str], ...]:
+    """The options that were given, as (name, value), each value by itself."""
+    found = []
+    for name, value in options.items():
+        values = (value,) if isinstance(value, str) else value or ()
+        found += [(name, one) for one in values]
+    return tuple(found)
 
 
 @click.command()

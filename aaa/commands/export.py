@@ -1,59 +1,350 @@
-"""`aaa export`: a round's pairs as a file a trainer loads; whole, or not there."""
+"""`aaa export`: pairs of rounds as data that trains, with what is to be known of it; whole, or not there."""
 
 import asyncio
+import gc
+import importlib.metadata
 import os
+import platform
 import sys
-import tempfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, NamedTuple
 
+import aaa
 from aaa.client import Client
-from aaa.commands.opening import open_client, say
-from aaa.errors import InputError, SetupError
+from aaa.commands.export_files import (
+    Parts,
+    beside,
+    check_output,
+    is_folder,
+    papers,
+    whole_folder,
+    write_papers,
+)
+from aaa.commands.export_source import Opened, opened
+from aaa.commands.opening import say
+from aaa.corpus import conditions as failing
+from aaa.corpus import selection as selecting
+from aaa.corpus.audit import Audit
+from aaa.corpus.conditions import Condition
+from aaa.corpus.contamination import Evaluations, texts_of
+from aaa.corpus.families import part_of
+from aaa.corpus.files import kind_of, open_sink, whole
+from aaa.corpus.gates import Known, check_where
+from aaa.corpus.selection import Selection
+from aaa.corpus.sieve import Around, Sieve, limits, sifted
+from aaa.errors import InputError
+from aaa.exporters import Exporter, Fresh, Row, exporter, line
+from aaa.failpoints import hit
+from aaa.records import Record, pair_of
+from aaa.seeds import read_rows
 from aaa.settings import Settings
 
+LIBRARIES = ("pyarrow", "numpy", "datasketch")
+"""Whose versions may change what is exported."""
+OF_SESSIONS = ("transcripts", "verdicts")
+"""What a folder holds beside its pairs, each a config of its own."""
 
-async def export(settings: Settings, rounds: Sequence[str], format: str, output: str) -> int:
-    """Write the rounds' pairs, in the order given; `-` is stdout."""
-    async with open_client(settings) as client:
-        if output == "-":
-            for round_id in rounds:
-                await client.pairs(round_id, sys.stdout.buffer, format=format)
-            sys.stdout.buffer.flush()
-            return 0
-        count = await write_pairs(client, rounds, format, Path(output))
-        say(f"{count} pairs written to {output}")
+
+class Wanted(NamedTuple):
+    """The arguments of `aaa export`."""
+
+    rounds: tuple[str, ...]
+    format: str
+    output: str
+    selectors: tuple[tuple[str, str], ...] = ()
+    evaluations: tuple[Path, ...] = ()
+    fail_if: tuple[str, ...] = ()
+    since: tuple[Path, ...] = ()
+    suffix: str = "parquet"
+    """Of the files in a folder."""
+    audit: bool = True
+
+
+class Asked(NamedTuple):
+    """The same, checked."""
+
+    rounds: tuple[str, ...]
+    made: Exporter
+    output: str
+    selection: Selection
+    wanted: Wanted
+    conditions: tuple[Condition, ...]
+
+
+async def export(settings: Settings, wanted: Wanted) -> int:
+    """Write the rounds' rows. Raises `InputError`, `NotFound`, `SetupError`, `Refused`."""
+    asked = checked(wanted)
+    async with opened(settings) as place:
+        if asked.made.made_of == "transcripts":
+            count = await _sessions(place.client, asked)
+        else:
+            with seldom_collected():
+                count = await _pairs(place, asked)
+    if wanted.output != "-":
+        say(f"{count} rows written to {wanted.output}")
     return 0
 
 
-async def write_pairs(client: Client, rounds: Sequence[str], format: str, path: Path) -> int:
-    """Write beside `path`, fsync, rename: a kill or a full disk leaves no half file. Rows written."""
-    if path.suffix not in (".jsonl", ".json"):
-        raise InputError(f"{str(path)!r}: exports are JSONL; give a name that ends in .jsonl")
+def checked(wanted: Wanted) -> Asked:
+    """What can be told wrong before anything is read. Raises `InputError`, `NotFound`."""
+    if wanted.evaluations and not any(v.startswith("contamination") for _, v in wanted.selectors):
+        wanted = wanted._replace(selectors=(*wanted.selectors, ("gate", "contamination")))
+    made, selection = exporter(wanted.format), selecting.parse(wanted.selectors)
+    check_output(wanted.output)
+    check_where(selection.gate, evaluations=bool(wanted.evaluations))
+    if made.made_of == "records":
+        selecting.for_pairs(selection)
+    else:
+        selecting.for_sessions(selection, wanted.format)
+        _only_for_pairs(wanted)
+    conditions = tuple(map(failing.parse, wanted.fail_if))
+    rounds = tuple(dict.fromkeys(wanted.rounds))
+    return Asked(rounds, made, wanted.output, selection, wanted, conditions)
+
+
+def _only_for_pairs(wanted: Wanted) -> None:
+    given = {"--eval": wanted.evaluations, "--fail-if": wanted.fail_if, "--since": wanted.since}
+    wrong = [name for name, values in given.items() if values]
+    if wrong or is_folder(wanted.output):
+        raise InputError(
+            f"format {wanted.format!r} is made of whole sessions: "
+            f"{', '.join(wrong) or 'a folder'} is for formats of pairs"
+        )
+
+
+@contextmanager
+def seldom_collected() -> Iterator[None]:
+    """With cycles looked for less often: records have none, and the search would take half of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 100)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise SetupError(f"{str(path)!r} cannot be written: {error.strerror}") from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            count = await _fill(client, rounds, format, file)
-        await asyncio.to_thread(Path(draft).chmod, 0o644)
-        await asyncio.to_thread(Path(draft).replace, path)
-    except OSError as error:
-        raise SetupError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+        yield
     finally:
-        with suppress(FileNotFoundError):
-            await asyncio.to_thread(Path(draft).unlink)
+        gc.set_threshold(*before)
+
+
+# Pairs
+
+
+async def _pairs(place: Opened, asked: Asked) -> int:
+    scripts = {id: await place.client.script(id) for id in asked.rounds}
+    around = await asyncio.to_thread(_around, asked, scripts)
+    source = place.source(asked.rounds, words=asked.made.words)
+    sieve = Sieve(asked.selection, around, await limits(source, asked.selection, around))
+    audit = Audit(_of_agents(scripts, "family"))
+    rows = _rows(aclosing(sifted(source, sieve)), asked, audit)
+    if asked.output == "-":
+        return await _to_stdout(rows)
+    write = _to_folder if is_folder(asked.output) else _to_file
+    return await write(place, asked, rows, audit, scripts)
+
+
+async def _rows(found: Any, asked: Asked, audit: Audit) -> AsyncIterator[tuple[Record, list[Row]]]:
+    """Each kept record with its rows; whatever becomes of a record is counted."""
+    fresh = Fresh(asked.made)
+    async with found as chunks:
+        async for chunk in chunks:
+            for one in chunk:
+                audit.take(one)
+                if one.dropped is None:
+                    yield one.record, list(fresh.rows(one.record))
+                    hit("export.row")
+
+
+async def _to_stdout(rows: AsyncIterator[tuple[Record, list[Row]]]) -> int:
+    count = 0
+    async for _, some in rows:
+        for row in some:
+            sys.stdout.buffer.write(line(row))
+        count += len(some)
+    sys.stdout.buffer.flush()
     return count
 
 
-async def _fill(client: Client, rounds: Sequence[str], format: str, file: BinaryIO) -> int:
+async def _to_file(
+    place: Opened,
+    asked: Asked,
+    rows: AsyncIterator[tuple[Record, list[Row]]],
+    audit: Audit,
+    scripts: Mapping[str, Any],
+) -> int:
+    path = Path(asked.output)
+    with whole(path) as draft:
+        sink = open_sink(draft, asked.made.columns, kind_of(path))
+        async for _, some in rows:
+            for row in some:
+                sink.write(row)
+        hashes = {path.name: sink.close()}
+        told = await _told(place.client, asked, audit, scripts, hashes)
+        failing.check(asked.conditions, told["metrics"])
+        if asked.wanted.audit:
+            split = asked.selection.split or "train"
+            write_papers(path.parent, papers(told, {"pairs": {split: path.name}}, f"{path.stem}."))
+        write_papers(path.parent, beside(asked.made, path))
+    return sink.rows
+
+
+async def _to_folder(
+    place: Opened,
+    asked: Asked,
+    rows: AsyncIterator[tuple[Record, list[Row]]],
+    audit: Audit,
+    scripts: Mapping[str, Any],
+) -> int:
+    share = asked.selection.test_share
+    with whole_folder(Path(asked.output)) as draft:
+        pairs = Parts(draft, "pairs", asked.made, asked.wanted.suffix)
+        async for record, some in rows:
+            for row in some:
+                pairs.write(part_of(record["seed"]["family"], share), row)
+        configs, hashes = {"pairs": pairs.close()}, pairs.hashes
+        for name in OF_SESSIONS:
+            parts = await _config(place.client, asked, draft, name)
+            configs[name] = parts.close()
+            hashes |= parts.hashes
+        told = await _told(place.client, asked, audit, scripts, hashes)
+        failing.check(asked.conditions, told["metrics"])
+        found = {name: files for name, files in configs.items() if files}
+        write_papers(draft, papers(told, found, ""))
+        for file in map(Path, configs["pairs"].values()):
+            write_papers(draft / "pairs", beside(asked.made, draft / file))
+    return pairs.rows
+
+
+async def _config(client: Client, asked: Asked, folder: Path, name: str) -> Parts:
+    """The sessions of the selected seeds, as a config of the folder."""
+    parts = Parts(folder, name, exporter(name), asked.wanted.suffix)
+    for part in ("train", "test"):
+        if asked.selection.split not in (None, part):
+            continue
+        selectors = [(n, v) for n, v in asked.wanted.selectors if n in selecting.OF_SESSIONS]
+        selectors = [(n, v) for n, v in selectors if n != "split"] + [("split", part)]
+        for id in asked.rounds:
+            async with aclosing(client.rows(id, format=name, selectors=selectors)) as rows:
+                async for row in rows:
+                    parts.write(part, row)
+    return parts
+
+
+async def _told(
+    client: Client,
+    asked: Asked,
+    audit: Audit,
+    scripts: Mapping[str, Any],
+    hashes: Mapping[str, str],
+) -> dict[str, Any]:
+    """What `audit.json` holds."""
+    rounds = [await client.round(id) for id in asked.rounds]
+    verdicts: dict[str, int] = {}
+    for one in rounds:
+        for outcome, count in one["verdicts"].items():
+            verdicts[outcome] = verdicts.get(outcome, 0) + count
+    judges = {n for s in scripts.values() for n in s["scenario"]["seats"].get("judge", [])}
+    return {
+        "format": asked.made.format,
+        "selection": "&".join(f"{name}={value}" for name, value in asked.wanted.selectors),
+        **audit.report(verdicts, sum(one["spent_usd"] for one in rounds)),
+        "rounds": [
+            {
+                "id": one["id"],
+                "status": one["status"],
+                "sessions": one["sessions"],
+                **scripts[one["id"]],
+            }
+            for one in rounds
+        ],
+        "calibrations": {name: await _measured(client, name) for name in sorted(judges)},
+        "hashes": dict(sorted(hashes.items())),
+        "versions": versions(),
+    }
+
+
+async def _measured(client: Client, judge: str) -> Any:
+    """What the judge was worth when it was measured, as the control plane tells now."""
+    try:
+        return (await client.agent(judge)).get("calibrations") or []
+    except InputError:  # its card is gone
+        return []
+
+
+def versions() -> dict[str, str]:
+    """Whatever may change what is exported."""
+    found = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"aaa": aaa.__version__, "python": platform.python_version(), **found}
+
+
+def _of_agents(scripts: Mapping[str, Any], what: str) -> dict[tuple[str, str], Any]:
+    """(round, agent) -> that of its card."""
+    return {
+        (round_id, name): card[what]
+        for round_id, script in scripts.items()
+        for name, card in script["cards"].items()
+    }
+
+
+def _around(asked: Asked, scripts: Mapping[str, Any]) -> Around:
+    """What the sieve must know beside the records."""
+    gate = next((g for g in asked.selection.gate if g.name == "contamination"), None)
+    evaluations = None
+    if gate is not None:
+        texts = (t for path in asked.wanted.evaluations for t in texts_of(read_rows(path)))
+        evaluations = Evaluations(texts, int(float(gate.threshold)))
+    exported = frozenset(id for path in asked.wanted.since for id in exported_ids(path))
+    return Around(Known(_of_agents(scripts, "licence")), evaluations, exported)
+
+
+def exported_ids(path: Path) -> Iterator[str]:
+    """The pairs that an earlier export has, by its rows' ids. Raises `InputError`."""
+    files = [path]
+    if path.is_dir():
+        files = [
+            f for f in sorted((path / "pairs").glob("*")) if f.suffix in (".jsonl", ".parquet")
+        ]
+    for file in files:
+        for row in read_rows(file):
+            if not isinstance(row.get("id"), str):
+                raise InputError(f"{str(file)!r}: a row has no `id`; is it an export?")
+            yield pair_of(str(row["id"]))
+
+
+# Sessions
+
+
+async def _sessions(client: Client, asked: Asked) -> int:
+    """A format of whole sessions: the rounds one after the other."""
+    if asked.output == "-":
+        count = 0
+        async for row in _session_rows(client, asked):
+            sys.stdout.buffer.write(line(row))
+            count += 1
+        sys.stdout.buffer.flush()
+        return count
+    path = Path(asked.output)
+    with whole(path) as draft:
+        sink = open_sink(draft, asked.made.columns, kind_of(path))
+        async for row in _session_rows(client, asked):
+            sink.write(row)
+        sink.close()
+    return sink.rows
+
+
+async def _session_rows(client: Client, asked: Asked) -> AsyncIterator[Row]:
+    for id in asked.rounds:
+        rows = client.rows(id, format=asked.made.format, selectors=asked.wanted.selectors)
+        async with aclosing(rows) as found:
+            async for row in found:
+                yield row
+
+
+async def write_pairs(client: Client, rounds: Sequence[str], format: str, path: Path) -> int:
+    """The rows that a control plane gives, as a JSONL file and nothing beside it. Rows written."""
+    kind_of(path)
     count = 0
-    for round_id in rounds:
-        count += await client.pairs(round_id, file, format=format)
-    file.flush()
-    await asyncio.to_thread(os.fsync, file.fileno())
+    with whole(path) as draft, draft.open("wb") as file:
+        for round_id in rounds:
+            count += await client.pairs(round_id, file, format=format)
+        file.flush()
+        await asyncio.to_thread(os.fsync, file.fileno())
     return count

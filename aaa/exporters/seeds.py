@@ -7,15 +7,28 @@ dropped, which the session's transcript tells with its reason, and evolved metho
 """
 
 from collections.abc import Iterator
-from typing import Any
 
+from aaa.exporters import Row
+from aaa.exporters._columns import JSON, Columns
 from aaa.protocols.auto_evol import METHOD
 from aaa.transcripts import Transcript
 from aaa.types import Evolved, Labels, Messages, Seed
 
+MADE_OF = "transcripts"
+COLUMNS: Columns = {
+    "id": str,
+    "prompt": JSON,
+    "tags": [str],
+    "parent": str,
+    "operation": str,
+    "value": float,
+    "reference": str,
+    "checker": JSON,
+}
 
-def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:
-    """`{"id", "prompt": text or messages, "tags", "parent", "operation", "value"}` for each kept prompt."""
+
+def rows(transcript: Transcript) -> Iterator[Row]:
+    """A row for each kept prompt; `prompt` is text, or messages."""
     for note in transcript.recorded.notes:
         if isinstance(note, Evolved) and not note.dropped and note.operation != METHOD:
             yield {
@@ -25,27 +38,29 @@ def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:
                 "parent": note.parent,
                 "operation": note.operation,
                 "value": note.value,
+                "reference": None,
+                "checker": None,
             }
         elif isinstance(note, Labels):
             yield _annotated(transcript.seed, note)
 
 
-def _annotated(seed: Seed, labels: Labels) -> dict[str, Any]:
+def _annotated(seed: Seed, labels: Labels) -> Row:
     """The seed with its tags, those of the same attributes replaced."""
     hard = labels.difficulty
     found = (*labels.tags, *(() if hard is None else (f"difficulty:{band(hard)}",)))
     said = {tag.partition(":")[0] for tag in found}
     own = [tag for tag in seed.tags if ":" not in tag or tag.partition(":")[0] not in said]
-    row = {
+    return {
         "id": seed.id,
         "prompt": _prompt(seed.prompt),
         "tags": [*own, *found],
         "parent": seed.parent,
         "operation": seed.operation,
         "value": hard,
+        "reference": seed.reference,
+        "checker": seed.checker,
     }
-    known = {"reference": seed.reference, "checker": seed.checker}
-    return row | {key: value for key, value in known.items() if value is not None}
 
 
 def band(difficulty: float) -> str:

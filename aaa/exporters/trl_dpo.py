@@ -1,27 +1,31 @@
 """`trl-dpo`: preference pairs for TRL's DPOTrainer, explicit prompt, conversational.
 
 Left out: nearly everything but the texts; `canonical` has it, under the same `id`. That a related judge was
-allowed to judge stands in every format.
+allowed to judge stands in every format of pairs.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
-from aaa.transcripts import Transcript, pairs
-from aaa.types import Turn
+from aaa.exporters import Row
+from aaa.exporters._columns import CHAT, Columns, answer
+from aaa.records import Record
 
-
-def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:
-    """`{"id", "prompt": messages, "chosen": messages, "rejected": messages, "related_judges"}` a pair."""
-    for pair in pairs(transcript):
-        yield {
-            "id": pair.id,
-            "prompt": [{"role": m.role, "content": m.content} for m in pair.context],
-            "chosen": _answer(pair.chosen),
-            "rejected": _answer(pair.rejected),
-            "related_judges": pair.verdict.related_judges,
-        }
+MADE_OF = "records"
+COLUMNS: Columns = {
+    "id": str,
+    "prompt": CHAT,
+    "chosen": CHAT,
+    "rejected": CHAT,
+    "related_judges": bool,
+}
 
 
-def _answer(turn: Turn) -> list[dict[str, str]]:
-    return [{"role": "assistant", "content": turn.text}]
+def rows(record: Record) -> Iterator[Row]:
+    """`{"id", "prompt": messages, "chosen": messages, "rejected": messages, "related_judges"}`."""
+    yield {
+        "id": record["id"],
+        "prompt": record["context"],
+        "chosen": answer(record["chosen"]["text"]),
+        "rejected": answer(record["rejected"]["text"]),
+        "related_judges": record["judging"]["related_judges"],
+    }

@@ -7,14 +7,18 @@ and solutions that were dropped; the session's transcript has them.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
+from aaa.exporters import Row
+from aaa.exporters._columns import Columns
 from aaa.prompts import shown
 from aaa.transcripts import Transcript
 from aaa.types import Steps, fingerprint
 
+MADE_OF = "transcripts"
+COLUMNS: Columns = {"id": str, "prompt": str, "completions": [str], "labels": [bool]}
 
-def rows(transcript: Transcript) -> Iterator[dict[str, Any]]:
+
+def rows(transcript: Transcript) -> Iterator[Row]:
     """`{"id", "prompt": text, "completions": [step], "labels": [bool]}` for each solution."""
     for note in transcript.recorded.notes:
         if isinstance(note, Steps):

@@ -2,8 +2,9 @@
 
 Cards with the same weights and the same `local` settings share one server, which decodes as many
 sequences side by side as it has slots. With one slot, no prompt cache and a given seed the same
-requests give the same bytes; with more, batch shapes and hence texts depend on what else is asked.
-Left out: LoRA adapters, and prompt log-probabilities, which llama.cpp does not give here.
+requests give the same bytes; with more, batch shapes and hence texts depend on what else is asked. Cards of
+one base with several LoRA adapters share its server too: each request says which adapter it is for. Left out:
+prompt log-probabilities, which llama.cpp does not give here.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import importlib
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from aaa.errors import FailureKind, ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import read_choices
 from aaa.models.redact import brief
-from aaa.models.weights import locate
+from aaa.models.weights import adapter_of, locate
 from aaa.scenario import AgentCard, Local
 from aaa.settings import Settings
 from aaa.types import ChoiceShape, FinishReason, JsonShape, Reply
@@ -39,17 +40,21 @@ _servers_lock = threading.Lock()
 def open_model(card: AgentCard, settings: Settings) -> Model:
     """The card's model; its weights are loaded by the first call. Raises `SetupError`: no weights."""
     path = locate(card.model, settings.models).resolve()
+    _, adapter = adapter_of(card.model)
     with _servers_lock:
         server = _servers.setdefault((path, card.local), _Server(path, card.local))
         server.users += 1
-    return LocalModel(card, server)
+        if adapter is not None:
+            server.know(adapter.resolve())
+    return LocalModel(card, server, adapter and adapter.resolve())
 
 
 class LocalModel:
     """One card's model, asked in a thread per slot."""
 
-    def __init__(self, card: AgentCard, server: "_Server") -> None:
+    def __init__(self, card: AgentCard, server: "_Server", adapter: Path | None = None) -> None:
         self.card = card
+        self._adapter = adapter
         self._server: _Server | None = server
 
     async def complete(self, request: Request) -> Reply:
@@ -60,7 +65,7 @@ class LocalModel:
         answer = _Answer()
         try:
             async with asyncio.timeout(limit_s):
-                await server.ask(_body(request, self.card.local), answer)
+                await server.ask(_body(request, self.card.local), self._adapter, answer)
         except TimeoutError as error:
             raise ModelError(
                 "timeout", f"{self.card.model}: no answer within {limit_s:g} s"
@@ -91,13 +96,21 @@ class _Server:
         self.users = 0
         self._threads = ThreadPoolExecutor(local.slots, thread_name_prefix=f"llama-{path.stem}")
         self._loading = threading.Lock()
-        self._llama: Any = None
+        self._adapters: tuple[Path, ...] = ()
+        """All that are known, in the order in which llama.cpp counts them."""
+        self._loaded: tuple[Any, tuple[Path, ...]] | None = None
+        """The weights with these adapters; one more has them loaded anew, while older calls end on theirs."""
 
-    async def ask(self, body: dict[str, Any], answer: "_Answer") -> None:
-        """Have `answer` filled. Raises `ModelError`."""
+    def know(self, adapter: Path) -> None:
+        """Have an adapter loaded with the weights."""
+        with self._loading:
+            self._adapters = tuple(dict.fromkeys((*self._adapters, adapter)))
+
+    async def ask(self, body: dict[str, Any], adapter: Path | None, answer: "_Answer") -> None:
+        """Have `answer` filled, by the weights with that adapter or as they are. Raises `ModelError`."""
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._threads, self._ask, body, answer)
+            await loop.run_in_executor(self._threads, self._ask, body, adapter, answer)
         except (ValueError, TypeError, UnicodeError) as error:
             # A schema its grammar does not know, text that is no UTF-8.
             raise ModelError("invalid", brief(f"{self.path.name}: {error}")) from error
@@ -105,15 +118,17 @@ class _Server:
     def stop(self) -> None:
         """Wait for calls in flight (they end within a token once unwanted), then unload."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-        self._llama = None
+        self._loaded = None
 
-    def _ask(self, body: dict[str, Any], answer: "_Answer") -> None:
+    def _ask(self, body: dict[str, Any], adapter: Path | None, answer: "_Answer") -> None:
         if answer.unwanted.is_set():
             return
         with self._loading:
-            if self._llama is None:
-                self._llama = _load(self.path, self.local)
-        self._llama.handle_chat_completions(body, answer.take)
+            if self._loaded is None or self._loaded[1] != self._adapters:
+                self._loaded = _load(self.path, self.local, self._adapters), self._adapters
+            llama, adapters = self._loaded
+        scales = [{"id": n, "scale": float(one == adapter)} for n, one in enumerate(adapters)]
+        llama.handle_chat_completions(body | ({"lora": scales} if scales else {}), answer.take)
 
 
 class _Answer:
@@ -200,7 +215,7 @@ def _failure(model: str, error: dict[str, Any]) -> ModelError:
     return ModelError(kind, brief(f"{model}: {error.get('message')}"))
 
 
-def _load(path: Path, local: Local) -> Any:
+def _load(path: Path, local: Local, adapters: Sequence[Path]) -> Any:
     """A running llama.cpp server on these weights. Raises `ModelError`: llama.cpp cannot read them."""
     xllamacpp: Any = importlib.import_module("xllamacpp")
     parameters = xllamacpp.CommonParams()
@@ -211,6 +226,7 @@ def _load(path: Path, local: Local) -> Any:
     parameters.n_gpu_layers = local.gpu_layers
     parameters.cpuparams.n_threads = threads
     parameters.cpuparams_batch.n_threads = threads
+    parameters.lora_adapters = [_adapter(xllamacpp, one) for one in adapters]
     parameters.cache_ram_mib = PROMPT_CACHE_MIB if local.slots > 1 else 0
     parameters.verbosity = -1
     parameters.warmup = True
@@ -226,3 +242,11 @@ def _load(path: Path, local: Local) -> Any:
         raise ModelError(
             "not_found", f"llama.cpp cannot load {path.name!r}: {brief(str(error))}"
         ) from error
+
+
+def _adapter(xllamacpp: Any, path: Path) -> Any:
+    """An adapter that is loaded, and used where a request says so."""
+    found = xllamacpp.CommonAdapterLoraInfo()
+    found.path = str(path)
+    found.scale = 0.0
+    return found

@@ -1,8 +1,9 @@
 """Weights of local models: the catalogue, what is present, getting and removing it.
 
 `local/NAME` is an entry of the catalogue, `local/hf:REPO:FILE` a GGUF file of the Hugging Face Hub,
-`local/PATH.gguf` any file. Where bytes come from is `sources.py`; here they are checked against the
-catalogue's SHA-256, put in place at once or not at all, and described in a JSON file beside them.
+`local/PATH.gguf` any file; `…@ADAPTER.gguf` after any of them puts a LoRA adapter over it. Where bytes come
+from is `sources.py`; here they are checked against the catalogue's SHA-256, put in place at once or not at
+all, and described in a JSON file beside them.
 """
 
 import fcntl
@@ -110,8 +111,18 @@ def weights_named(name: str) -> Weights:
     raise NotFound(f"no weights {name!r}; there are: {known}, or hf:REPO:FILE.gguf of the Hub")
 
 
+def adapter_of(model: str) -> tuple[str, Path | None]:
+    """(the id without it, the adapter file) of `local/NAME@ADAPTER.gguf`."""
+    name, at, adapter = model.rpartition("@")
+    return (name, Path(adapter).expanduser()) if at and adapter.endswith(".gguf") else (model, None)
+
+
 def locate(model: str, folder: Path) -> Path:
-    """The weights file of a `local/…` model id. Raises `SetupError` saying how to get it."""
+    """The weights file of a `local/…` model id, with an adapter or without. Raises `SetupError` saying how to
+    get it, or that the adapter is not there."""
+    model, adapter = adapter_of(model)
+    if adapter is not None and not adapter.is_file():
+        raise SetupError(f"model {model!r}: there is no adapter {adapter}")
     name = model.removeprefix(PREFIX)
     if name.endswith(".gguf") and not name.startswith("hf:"):
         path = Path(name).expanduser()

@@ -1,18 +1,18 @@
 """Reading sessions back: transcripts for replay, for exporters and for people."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from aaa.catalogue import Script
 from aaa.errors import NotFound
 from aaa.store.database import Database
-from aaa.store.rounds import get_script
 from aaa.store.tables import attempts, ballots, messages, notes, sessions, turns, verdicts
 from aaa.store.turns import read_turn
+from aaa.store.whence import RoundOf, families, in_order, rounds_of
 from aaa.transcripts import Transcript
 from aaa.types import Ballot, Message, Messages, Recorded, Seed, Turn, Value, Verdict
 
@@ -135,48 +135,43 @@ def _flat(turn: Turn) -> dict[str, Any]:
 
 
 async def transcripts(database: Database, round_ids: Sequence[str]) -> AsyncIterator[Transcript]:
-    """The rounds' sessions by seed id, then round: the order of every export. Memory stays flat.
+    """The rounds' sessions by seed id, then session: the order of every export. Memory stays flat.
 
-    Keyset paging, a short transaction per chunk: a slow reader holds no snapshot open.
+    A short transaction per chunk: a slow reader holds no snapshot open. Raises `NotFound`.
     """
-    scripts = {round_id: await get_script(database, round_id) for round_id in round_ids}
-    last: tuple[str, int] = ("", 0)
-    while True:
-        async with database.begin() as connection:
-            found = await connection.execute(
-                select(
-                    sessions.c.id,
-                    sessions.c.round_id,
-                    sessions.c.seed_id,
-                    sessions.c.seed,
-                    sessions.c.status,
+    rounds = await rounds_of(database, round_ids)
+    heads = await families(database, round_ids)
+    async with aclosing(in_order(database, round_ids, CHUNK)) as parts:
+        async for part in parts:
+            ids = [row.id for row in part]
+            async with database.begin() as connection:
+                found = await connection.execute(
+                    select(sessions.c.id, sessions.c.seed, sessions.c.status).where(
+                        sessions.c.id.in_(ids)
+                    )
                 )
-                .where(
-                    sessions.c.round_id.in_(tuple(scripts)),
-                    tuple_(sessions.c.seed_id, sessions.c.id) > last,
-                )
-                .order_by(sessions.c.seed_id, sessions.c.id)
-                .limit(CHUNK)
-            )
-            rows = found.all()
-            journals = await _recorded(connection, [row.id for row in rows])
-        for row in rows:
-            yield _transcript(row, scripts[row.round_id], journals[row.id])
-        if len(rows) < CHUNK:
-            return
-        last = (rows[-1].seed_id, rows[-1].id)
+                rows = {row.id: row for row in found}
+                journals = await _recorded(connection, ids)
+            for place in part:
+                row, head = rows[place.id], heads.get(place.seed_id, "")
+                yield _transcript(row, place.round, rounds[place.round], head, journals[row.id])
 
 
-def _transcript(row: Any, script: Script, journal: Recorded) -> Transcript:
+def _transcript(
+    row: Any, round_id: str, round: RoundOf, head: str, journal: Recorded
+) -> Transcript:
+    scenario = round.script.scenario
     return Transcript(
-        round=row.round_id,
+        round=round_id,
         session=row.id,
-        scenario=script.scenario.name,
-        protocol=script.scenario.protocol.id,
+        scenario=scenario.name,
+        protocol=scenario.protocol.id,
         status=row.status,
         seed=Seed.model_validate(row.seed),
         recorded=journal,
-        lineage={a.name: a.lineage for held in script.cast.seats.values() for a in held},
+        lineage=round.lineage,
+        stage=round.stage,
+        family=head,
     )
 
 

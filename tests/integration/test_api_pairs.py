@@ -7,7 +7,11 @@ import orjson
 import pytest
 
 from aaa.catalogue import Catalogue
-from aaa.exporters import FORMATS, lines
+from aaa.corpus.selection import Selection
+from aaa.exporters import FORMATS, exporter, lines
+from aaa.records import pair_of
+from aaa.records import records as records_of
+from aaa.store import records, whence
 from aaa.store.database import Database
 from aaa.store.reading import transcripts
 from aaa.store.rounds import create_round
@@ -25,8 +29,7 @@ async def played(database: Database, catalogue: Catalogue, **overrides: object) 
     return made.id
 
 
-OF_NOTES = ("seeds", "trl-prm")
-"""Formats of which these rounds have no rows."""
+OF_PAIRS = [format for format in FORMATS if exporter(format).made_of == "records"]
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -41,9 +44,10 @@ async def test_the_stream_is_the_export(
     assert response.headers["content-type"] == "application/x-ndjson"
     assert response.content == expected
     rows = [orjson.loads(line) for line in response.content.splitlines()]
-    made = [] if format in OF_NOTES else [p.id for t in told for p in pairs(t)]
-    assert len(made) == (0 if format in OF_NOTES else 6)
-    assert [row["id"] for row in rows] == made
+    made = [p.id for t in told for p in pairs(t)]
+    assert len(made) == 6
+    if format in OF_PAIRS:
+        assert {pair_of(row["id"]) for row in rows} <= set(made)
     assert [t.seed.id for t in told] == ["s0", "s1", "s2"]
 
 
@@ -79,7 +83,7 @@ async def test_an_unknown_format_names_the_known(
     path = f"/v1/rounds/{await played(database, catalogue, **{'seeds.limit': 1})}/pairs"
     response = await api.get(path, params={"format": "csv"})
     assert response.status_code == 422
-    assert "no format 'csv'; there are: canonical, " in response.json()["detail"]
+    assert "no format 'csv'; there are: axolotl-dpo, canonical, " in response.json()["detail"]
 
 
 async def test_why_a_pair_is_what_it_is(
@@ -139,3 +143,136 @@ async def test_unknown_cost_is_not_free(
     spent = (await api.get(f"/v1/pairs/{row['id']}")).json()["spent"]
     assert spent["pair"]["cost_usd"] is None
     assert spent["session"]["prompt_tokens"] is None
+
+
+async def test_records_are_those_of_the_transcripts(
+    database: Database, catalogue: Catalogue
+) -> None:
+    """The fast way to read and the way through checked values tell the same of every pair, to the byte."""
+    rounds = [await played(database, catalogue) for _ in range(2)]
+    slow = [r async for t in transcripts(database, rounds) for r in records_of(t)]
+    fast = [record async for record in records.records(database, rounds)]
+    assert len(slow) == 12
+    assert [orjson.dumps(r) for r in fast] == [orjson.dumps(r) for r in slow]
+
+
+async def test_without_words_a_record_is_the_same_but_for_what_judges_said(
+    database: Database, catalogue: Catalogue
+) -> None:
+    round_id = await played(database, catalogue)
+    whole = [record async for record in records.records(database, [round_id])]
+    short = [record async for record in records.records(database, [round_id], words=False)]
+    said = {"text": "", "model": "", "choice_logprobs": None, "cost_usd": None, "explanation": ""}
+    for record in whole:
+        for ballot in record["judging"]["ballots"]:
+            ballot.update(said)
+    assert short == whole
+
+
+async def test_sessions_are_merged_by_seed_over_rounds_and_pages(
+    database: Database, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = [await played(database, catalogue) for _ in range(2)]
+    told = [(t.seed.id, t.session) async for t in transcripts(database, rounds)]
+    assert told == sorted(told)
+    assert len(told) == 6
+    monkeypatch.setattr(whence, "PAGE", 2)
+    monkeypatch.setattr(records, "CHUNK", 4)
+    again = [(r["seed"]["id"], r["session"]) async for r in records.records(database, rounds)]
+    assert list(dict.fromkeys(again)) == told
+
+
+async def test_a_pair_is_found_by_the_id_of_an_exported_row(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    round_id = await played(database, catalogue)
+    response = await api.get(f"/v1/rounds/{round_id}/pairs", params={"format": "trl-kto"})
+    for line in response.content.splitlines():
+        row = orjson.loads(line)
+        why = (await api.get(f"/v1/pairs/{row['id']}")).json()
+        side = why["chosen"] if row["label"] else why["rejected"]
+        assert side["text"] == row["completion"][0]["content"]
+
+
+async def test_evolved_seeds_belong_to_the_head_of_their_line(
+    database: Database, catalogue: Catalogue
+) -> None:
+    """`deeper` was evolved from `deep`, which no round played, only a play evolved, from `s0`."""
+    evolved = [
+        {"id": "deeper", "prompt": "Why?", "parent": "deep"},
+        {"id": "deep", "prompt": "How?", "parent": "s0"},
+        {"id": "odd", "prompt": "Who?", "parent": "unheard-of"},
+        {"id": "self", "prompt": "Me?", "parent": "self"},
+    ]
+    round_id = await played(database, catalogue, seeds={"inline": evolved[:1] + evolved[2:]})
+    assert await whence.families(database, [round_id]) == {
+        "deeper": "deep",
+        "odd": "unheard-of",
+        "self": "self",
+    }
+    await played(database, catalogue, seeds={"inline": evolved[1:2]})
+    assert (await whence.families(database, [round_id]))["deeper"] == "s0"
+    heads = {t.seed.id: t.family async for t in transcripts(database, [round_id])}
+    assert heads == {"deeper": "s0", "odd": "unheard-of", "self": "self"}
+
+
+async def test_selectors_over_rest(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    path = f"/v1/rounds/{await played(database, catalogue)}/pairs"
+    every = (await api.get(path)).content.splitlines()
+
+    async def taken(**query: object) -> list[bytes]:
+        response = await api.get(path, params=query)  # type: ignore[arg-type]
+        assert response.status_code == 200, response.text
+        return response.content.splitlines()
+
+    assert await taken(edge="revision") == every
+    assert await taken(edge=["peer", "nothing"]) == []
+    assert await taken(student="pupil") == every[0::2]
+    assert await taken(max_per_seed=1) == every[0::2]
+    assert len(await taken(n=4)) == 4
+    assert await taken(gate="empty", tag="test", judge="judge") == every
+    train, test = await taken(split="train"), await taken(split="test")
+    assert sorted(train + test) == sorted(every)
+    assert len(await taken(format="verdicts", outcome="tie", edge="peer")) == 3
+    assert await taken(format="verdicts", outcome="tie", edge="revision") == []
+    assert len(await taken(format="verdicts", outcome="win")) == 6
+    assert len(await taken(format="transcripts", tag="test")) == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ({"colour": "red"}, "unknown selector 'colour'; valid here: stage, "),
+        ({"gate": "nice"}, "no gate 'nice'; there are: empty, "),
+        ({"n": "99"}, "at most 6 can be had"),
+        ({"gate": "contamination"}, "needs evaluation files"),
+        ({"outcome": "tie"}, "only `win` makes a pair"),
+        (
+            {"format": "seeds", "student": "pupil"},
+            "cannot obey student; selectors that go with it:",
+        ),
+        ({"split": "dev"}, "'train' or 'test', got 'dev'"),
+    ],
+)
+async def test_a_wrong_selector_is_a_problem(
+    api: httpx.AsyncClient,
+    database: Database,
+    catalogue: Catalogue,
+    query: dict[str, str],
+    told: str,
+) -> None:
+    path = f"/v1/rounds/{await played(database, catalogue)}/pairs"
+    response = await api.get(path, params=query)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert told in response.json()["detail"]
+
+
+async def test_selectors_are_in_the_description(api: httpx.AsyncClient) -> None:
+    described = (await api.get("/openapi.json")).json()
+    parameters = described["paths"]["/v1/rounds/{round_id}/pairs"]["get"]["parameters"]
+    names = [parameter["name"] for parameter in parameters]
+    assert {"round_id", "format", *Selection.model_fields} == set(names)
+    assert len(names) == len(set(names))

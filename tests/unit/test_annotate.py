@@ -102,6 +102,7 @@ def test_nobody_readable_is_told_and_loses_nothing() -> None:
             "parent": None,
             "operation": "",
             "value": None,
+            "reference": None,
             "checker": SEED.checker,
         }
     ]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from aaa import exporters
 from aaa.drive import drive
-from aaa.exporters import canonical
 from aaa.judges import compare
 from aaa.judges._checked import finding
 from aaa.play import Play, Rehearsal, check_all, note, rehearse, together
@@ -291,7 +291,7 @@ def _row(verdict: Verdict, turns: tuple[Turn, ...]) -> dict[str, Any]:
         seed=SEED,
         recorded=Recorded(turns=turns, notes=(verdict,)),
     )
-    (row,) = canonical.rows(transcript)
+    (row,) = exporters.rows(transcript, "canonical")
     return row
 
 

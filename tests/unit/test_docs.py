@@ -122,7 +122,8 @@ def test_every_protocol_has_its_page(id: str) -> None:
 
 
 def test_formats_and_exit_codes_are_told() -> None:
-    assert all(f"`{format}`" in README for format in FORMATS)
+    told = (ROOT / "docs" / "export.md").read_text("utf-8")
+    assert all(f"\n| `{format}` |" in told for format in FORMATS)
     codes = re.findall(r"^  (\d+) ", cli.epilog or "", re.MULTILINE)
     assert codes
     assert all(f"| {code} |" in README for code in codes)

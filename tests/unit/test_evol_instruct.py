@@ -277,6 +277,8 @@ def test_kept_prompts_come_out_as_seeds_that_load_again(tmp_path: Path) -> None:
             "parent": "s1",
             "operation": "deepen",
             "value": None,
+            "reference": None,
+            "checker": None,
         },
         {
             "id": "s1.e3",
@@ -288,6 +290,8 @@ def test_kept_prompts_come_out_as_seeds_that_load_again(tmp_path: Path) -> None:
             "parent": "s1.e1",
             "operation": "deepen",
             "value": None,
+            "reference": None,
+            "checker": None,
         },
     ]
     again = load_seeds(Seeds(file=file.name), tmp_path)

@@ -4,9 +4,12 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from aaa import exporters
 from aaa.errors import NotFound
+from aaa.exporters._columns import JSON, MapOf
+from aaa.records import pair_of
 from aaa.transcripts import Transcript, pairs
 from aaa.types import (
     Ballot,
@@ -66,15 +69,89 @@ def transcript(winner: Side | None = "b", outcome: Outcome = "win") -> Transcrip
     )
 
 
-OF_NOTES = ("seeds", "trl-prm")
-"""Made of other notes than verdicts; their golden rows are in the tests of the plays that make them."""
-OF_PAIRS = tuple(format for format in exporters.FORMATS if format not in OF_NOTES)
+OF_PAIRS = tuple(f for f in exporters.FORMATS if exporters.exporter(f).made_of == "records")
+OF_WINNERS = ("trl-sft", "verl")
+"""Formats that tell nothing of the loser."""
 CONTEXT = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "Wie spät? 🕐"},
 ]
 PAIR = "p1b15b5fc22fff26365d80e4"
+WON = {"role": "assistant", "content": "\tEs ist 3 Uhr.\n"}
+LOST = {"role": "assistant", "content": "Spät."}
+AS_TEXT = "[system]\nBe brief.\n\n[user]\nWie spät? 🕐"
 GOLDEN: dict[str, dict[str, Any]] = {
+    "trl-dpo-text": {
+        "id": PAIR,
+        "prompt": AS_TEXT,
+        "chosen": "\tEs ist 3 Uhr.\n",
+        "rejected": "Spät.",
+        "related_judges": False,
+    },
+    "trl-reward": {
+        "id": PAIR,
+        "chosen": [*CONTEXT, WON],
+        "rejected": [*CONTEXT, LOST],
+        "margin": 1.5,
+        "related_judges": False,
+    },
+    "openrlhf": {
+        "id": PAIR,
+        "chosen": [*CONTEXT, WON],
+        "rejected": [*CONTEXT, LOST],
+        "margin": 1.5,
+        "related_judges": False,
+    },
+    "trl-kto": {
+        "id": f"{PAIR}-chosen",
+        "prompt": CONTEXT,
+        "completion": [WON],
+        "label": True,
+        "related_judges": False,
+    },
+    "trl-sft": {"id": PAIR, "messages": [*CONTEXT, WON], "related_judges": False},
+    "axolotl-dpo": {
+        "id": PAIR,
+        "messages": CONTEXT,
+        "chosen": WON,
+        "rejected": LOST,
+        "related_judges": False,
+    },
+    "llama-factory": {
+        "id": PAIR,
+        "conversations": [
+            {"from": "system", "value": "Be brief."},
+            {"from": "human", "value": "Wie spät? 🕐"},
+        ],
+        "chosen": {"from": "gpt", "value": "\tEs ist 3 Uhr.\n"},
+        "rejected": {"from": "gpt", "value": "Spät."},
+        "related_judges": False,
+    },
+    "nemo-rl": {
+        "id": PAIR,
+        "context": CONTEXT,
+        "completions": [{"rank": 0, "completion": [WON]}, {"rank": 1, "completion": [LOST]}],
+        "related_judges": False,
+    },
+    "verl": {
+        "id": PAIR,
+        "data_source": "aaa/small",
+        "prompt": CONTEXT,
+        "ability": "time",
+        "reward_model": {"style": "rule", "ground_truth": "3"},
+        "extra_info": {"split": "train", "index": "s1"},
+    },
+    "ultrafeedback": {
+        "id": PAIR,
+        "prompt": AS_TEXT,
+        "prompt_id": "s1",
+        "chosen": [*CONTEXT, WON],
+        "rejected": [*CONTEXT, LOST],
+        "messages": [*CONTEXT, WON],
+        "score_chosen": -0.5,
+        "score_rejected": -2.0,
+        "related_judges": False,
+    },
     "trl-dpo": {
         "id": PAIR,
         "prompt": CONTEXT,
@@ -88,7 +165,8 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "session": 7,
         "scenario": "small",
         "protocol": "co_teaching",
-        "seed": {"id": "s1", "tags": ["time"], "reference": "3"},
+        "stage": None,
+        "seed": {"id": "s1", "tags": ["time"], "reference": "3", "parent": None, "family": "s1"},
         "edge": "revision",
         "context": CONTEXT,
         "chosen": {
@@ -96,6 +174,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
             "agent": "pupil",
             "model": "p-1",
             "turn": 1,
+            "seat": "student",
             "purpose": "revision",
             "finish_reason": "length",
             "prompt_tokens": None,
@@ -107,6 +186,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
             "agent": "pupil",
             "model": "p-1",
             "turn": 0,
+            "seat": "student",
             "purpose": "draft",
             "finish_reason": "stop",
             "prompt_tokens": 9,
@@ -155,23 +235,53 @@ GOLDEN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("format", OF_PAIRS)
 def test_golden_row(format: str) -> None:
-    (line,) = exporters.lines(transcript(), format)
+    line = next(exporters.lines(transcript(), format))
     golden = json.dumps(GOLDEN[format], ensure_ascii=False, separators=(",", ":")) + "\n"
     assert line.decode() == golden
 
 
-@pytest.mark.parametrize("format", OF_PAIRS)
+@pytest.mark.parametrize("format", sorted(set(OF_PAIRS) - set(OF_WINNERS)))
 def test_sides_follow_the_winner(format: str) -> None:
-    """With the other winner, chosen and rejected change places, and so does the pair's id."""
-    (b_won,) = exporters.exporter(format)(transcript("b"))
-    (a_won,) = exporters.exporter(format)(transcript("a"))
-    assert _texts(a_won["chosen"]) == _texts(b_won["rejected"])
-    assert _texts(a_won["rejected"]) == _texts(b_won["chosen"])
-    assert a_won["id"] != b_won["id"]
+    """With the other winner, the two answers change places, and so the pair has another id."""
+    b_won = json.dumps(list(exporters.rows(transcript("b"), format)))
+    a_won = json.dumps(list(exporters.rows(transcript("a"), format)))
+    better, worse = ("Es ist 3 Uhr", "Sp\\u00e4t.")
+    assert (b_won.index(better) < b_won.index(worse)) != (a_won.index(better) < a_won.index(worse))
+    assert json.loads(a_won)[0]["id"] != json.loads(b_won)[0]["id"]
+
+
+def test_kto_has_a_row_for_each_answer() -> None:
+    liked, disliked = exporters.rows(transcript(), "trl-kto")
+    assert (liked["completion"], liked["label"]) == ([WON], True)
+    assert (disliked["completion"], disliked["label"]) == ([LOST], False)
+    assert [liked["id"], disliked["id"]] == [f"{PAIR}-chosen", f"{PAIR}-rejected"]
+
+
+@pytest.mark.parametrize(
+    ("format", "rows"), [("trl-sft", 1), ("verl", 1), ("trl-kto", 2), ("trl-dpo", 2)]
+)
+def test_what_is_the_same_is_written_once(format: str, rows: int) -> None:
+    """The same two answers compared twice: one answer to learn, one prompt, two labels, but two pairs."""
+    given = transcript()
+    (verdict,) = given.recorded.notes
+    assert isinstance(verdict, Verdict)
+    again = verdict.model_copy(update={"edge": "peer"})
+    twice = given.recorded.model_copy(update={"notes": (verdict, again)})
+    told = given.model_copy(update={"recorded": twice})
+    assert len(list(exporters.rows(told, format))) == rows
+
+
+def test_a_margin_that_is_unknown_is_none_to_the_loss() -> None:
+    given = transcript()
+    (verdict,) = given.recorded.verdicts
+    notes = (verdict.model_copy(update={"margin": None}),)
+    told = given.model_copy(update={"recorded": given.recorded.model_copy(update={"notes": notes})})
+    assert next(exporters.rows(told, "trl-reward"))["margin"] == 0.0
+    assert next(exporters.rows(told, "canonical"))["judging"]["margin"] is None
 
 
 def test_canonical_ballots_name_what_became_of_the_contestants() -> None:
-    (row,) = exporters.exporter("canonical")(transcript("a"))
+    (row,) = exporters.rows(transcript("a"), "canonical")
     first = row["judging"]["ballots"][0]
     assert first["shown"] == ["chosen", "rejected"]
     assert first["prefers"] == "rejected"
@@ -185,21 +295,27 @@ def test_only_a_win_makes_a_row(format: str, outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("format", OF_PAIRS)
-def test_row_id_is_the_pairs(format: str) -> None:
+def test_row_id_leads_to_the_pair(format: str) -> None:
     told = transcript()
-    assert [row["id"] for row in exporters.exporter(format)(told)] == [p.id for p in pairs(told)]
+    assert {pair_of(row["id"]) for row in exporters.rows(told, format)} == {
+        pair.id for pair in pairs(told)
+    }
 
 
-@pytest.mark.parametrize("format", sorted(set(OF_NOTES) & set(exporters.FORMATS)))
-def test_a_format_of_notes_leaves_verdicts_alone(format: str) -> None:
+@pytest.mark.parametrize("format", ["seeds", "trl-prm", "trl-kto-checked", "trl-sft-critiques"])
+def test_a_format_of_other_notes_leaves_verdicts_alone(format: str) -> None:
     assert list(exporters.lines(transcript(), format)) == []
 
 
 def test_formats_are_the_files() -> None:
-    assert {"trl-dpo", "canonical"} <= set(exporters.FORMATS)
+    wanted = (
+        "trl-dpo trl-dpo-text trl-reward trl-kto trl-sft trl-prm axolotl-dpo llama-factory "
+        "openrlhf nemo-rl verl ultrafeedback canonical"
+    )
+    assert set(wanted.split()) <= set(exporters.FORMATS)
 
 
-@pytest.mark.parametrize("format", OF_PAIRS)
+@pytest.mark.parametrize("format", sorted(set(OF_PAIRS) - {"verl"}))
 def test_every_format_tells_of_a_related_judge_that_was_allowed(format: str) -> None:
     given = transcript()
     (verdict,) = given.recorded.verdicts
@@ -207,8 +323,8 @@ def test_every_format_tells_of_a_related_judge_that_was_allowed(format: str) -> 
     allowed = given.model_copy(
         update={"recorded": given.recorded.model_copy(update={"notes": notes})}
     )
-    (plain,), (row,) = exporters.exporter(format)(given), exporters.exporter(format)(allowed)
-    told, before = json.dumps(row), json.dumps(plain)
+    before = json.dumps(list(exporters.rows(given, format)))
+    told = json.dumps(list(exporters.rows(allowed, format)))
     assert told.replace('"related_judges": true', '"related_judges": false') == before != told
 
 
@@ -217,5 +333,96 @@ def test_unknown_format_lists_the_known() -> None:
         exporters.exporter("trl_dpo")
 
 
-def _texts(answer: Any) -> str:
-    return str(answer["text"] if isinstance(answer, dict) else answer[-1]["content"])
+def test_critiques_that_helped() -> None:
+    """One critique is in the question that the winner answered; the other is not; a third was cut off."""
+    helped = turn(2, "tutor", "critique", "Name the hour.")
+    ignored = turn(3, "tutor", "critique", "Say please.")
+    cut = turn(4, "tutor", "critique", "Name the", finish_reason="length")
+    given = transcript()
+    draft, revised = given.recorded.turns[:2]
+    asked = (*PROMPT, Message(role="user", content="Criticism: Name the hour. Again."))
+    call = revised.call.model_copy(update={"messages": asked})
+    revised = revised.model_copy(update={"index": 5, "call": call})
+    (verdict,) = given.recorded.verdicts
+    notes = (verdict.model_copy(update={"b": 5, "ballots": ()}),)
+    told = given.model_copy(
+        update={"recorded": Recorded(turns=(draft, helped, ignored, cut, revised), notes=notes)}
+    )
+    (row,) = exporters.rows(told, "trl-sft-critiques")
+    assert row["messages"] == [*CONTEXT, {"role": "assistant", "content": "Name the hour."}]
+
+
+def test_answers_that_a_program_checked_have_labels_of_their_own() -> None:
+    """A tie of two answers that both pass makes no pair, and two desirable rows."""
+    passed = [
+        Ballot(judge="checker:number", order="a", turn=0, scores={"a": 1.0}),
+        Ballot(judge="checker:number", order="b", turn=1, scores={"b": 1.0}),
+    ]
+    failed = Ballot(judge="checker:number", order="b", turn=1, scores={"b": 0.5})
+    unknown = Ballot(judge="checker:number", order="b", turn=1, error="timeout")
+    found = {
+        "both": (tuple(passed), [True, True]),
+        "one": ((passed[0], failed), [True, False]),
+        "unknown": ((passed[0], unknown), [True]),
+    }
+    for ballots, labels in found.values():
+        given = transcript(None, "tie")
+        (verdict,) = given.recorded.verdicts
+        notes = (verdict.model_copy(update={"ballots": ballots}),)
+        told = given.model_copy(
+            update={"recorded": given.recorded.model_copy(update={"notes": notes})}
+        )
+        rows = list(exporters.rows(told, "trl-kto-checked"))
+        assert [row["label"] for row in rows] == labels
+        assert rows[0]["prompt"] == CONTEXT
+
+
+def test_verdicts_of_every_outcome_are_rows() -> None:
+    (won,) = exporters.rows(transcript(), "verdicts")
+    (tied,) = exporters.rows(transcript(None, "tie"), "verdicts")
+    assert (won["pair"], won["winner"], tied["pair"], tied["outcome"]) == (PAIR, "b", None, "tie")
+    assert won["ballots"][0]["scores"] == {"a": -2.0, "b": -0.5}
+
+
+def test_a_transcript_is_a_row() -> None:
+    (row,) = exporters.rows(transcript(), "transcripts")
+    assert [t["text"] for t in row["turns"]][:2] == ["Spät.", "\tEs ist 3 Uhr.\n"]
+    assert row["turns"][0]["messages"] == CONTEXT
+
+
+@pytest.mark.parametrize("format", [f for f in exporters.FORMATS if f not in ("seeds", "trl-prm")])
+def test_rows_have_the_columns_that_the_format_names(format: str) -> None:
+    for row in exporters.rows(transcript(), format):
+        assert list(row) == list(exporters.exporter(format).columns)
+        _fits(row, exporters.exporter(format).columns)
+
+
+def _fits(value: Any, column: Any) -> None:
+    if value is None:
+        return
+    if isinstance(column, dict):
+        assert list(value) == list(column)
+        for name in column:
+            _fits(value[name], column[name])
+    elif isinstance(column, list):
+        for one in value:
+            _fits(one, column[0])
+    elif isinstance(column, MapOf):
+        for one in value.values():
+            _fits(one, column.value)
+    elif column is float:
+        assert isinstance(value, float)
+    elif column is not JSON:
+        assert type(value) is column
+
+
+def test_what_stands_beside_a_file_names_it() -> None:
+    for format in exporters.FORMATS:
+        for name, text in exporters.exporter(format).beside("pairs.jsonl").items():
+            assert "pairs.jsonl" in text, name
+    entry = json.loads(exporters.exporter("llama-factory").beside("a.jsonl")["dataset_info.json"])
+    assert entry["a"]["ranking"] is True
+    axolotl = yaml.safe_load(
+        exporters.exporter("axolotl-dpo").beside("a.parquet")["a.parquet.axolotl.yaml"]
+    )
+    assert axolotl["datasets"][0]["ds_type"] == "parquet"

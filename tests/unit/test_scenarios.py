@@ -383,5 +383,5 @@ def test_no_file_names_a_key_or_a_machine() -> None:
     folder: Path = shipped("scenarios")
     for path in [*folder.glob("*.yaml"), *folder.glob("seeds/*")]:
         assert not re.search(
-            r"sk-[A-Za-z0-9]{8}|/home/|/root/|/tmp/|https?://", path.read_text("utf-8")
+            r"\bsk-[A-Za-z0-9]{8}|/home/|/root/|/tmp/|https?://", path.read_text("utf-8")
         )

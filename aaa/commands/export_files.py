@@ -1,0 +1,138 @@
+"""What an export leaves on disk: one file with its papers beside it, or a folder as the Hub has data sets.
+
+Everything is written under a name of its own and renamed at the end, a folder as a whole.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aaa.commands.plot_export import draw
+from aaa.corpus.card import Configs, card
+from aaa.corpus.files import Sink, kind_of, open_sink, unwritable, whole
+from aaa.errors import InputError
+from aaa.exporters import Exporter, Row
+
+BOTH = ("train", "test")
+PLOTS = ("png", "svg")
+
+
+class Parts:
+    """The files of one config: one for each part of the split that has rows, or one for all."""
+
+    def __init__(self, folder: Path, name: str, made: Exporter, kind: str) -> None:
+        self._folder, self._name, self._made, self._kind = folder, name, made, kind
+        self._sinks: dict[str, Sink] = {}
+        self._paths: dict[str, str] = {}
+        self.hashes: dict[str, str] = {}
+        """File -> SHA-256, once closed."""
+
+    def write(self, part: str, row: Row) -> None:
+        if part not in self._sinks:
+            path = f"{self._name}/{part}.{self._kind}"
+            (self._folder / self._name).mkdir(exist_ok=True)
+            self._sinks[part] = open_sink(self._folder / path, self._made.columns, self._kind)
+            self._paths[part] = path
+        self._sinks[part].write(row)
+
+    def close(self) -> dict[str, str]:
+        """Part -> path of its file, from the folder."""
+        for part in BOTH:
+            if part in self._sinks:
+                self.hashes[self._paths[part]] = self._sinks[part].close()
+        return {part: self._paths[part] for part in BOTH if part in self._paths}
+
+    @property
+    def rows(self) -> int:
+        return sum(sink.rows for sink in self._sinks.values())
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A draft of a folder, which becomes `path` when the block ends well. Raises as `whole`.
+
+    A folder that is there already must be empty: what else is in it is not ours to take away.
+    """
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{str(path)!r} is there already, and not empty; give another name")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.draft-", dir=path.parent))
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield draft
+        for file in draft.rglob("*"):
+            _flush(file)
+        draft.chmod(0o755)
+        draft.replace(path)
+        _flush(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def papers(audit: Mapping[str, Any], configs: Configs, prefix: str) -> dict[str, bytes]:
+    """File name -> content of what lies beside a set: audit, card, plots. `prefix`: of their names."""
+    plots = [f"{prefix}plots.{kind}" for kind in PLOTS] if audit["rows"]["kept"] else []
+    text = json.dumps(audit, ensure_ascii=False, indent=2, sort_keys=True, default=str)
+    return {
+        f"{prefix}audit.json": f"{text}\n".encode(),
+        f"{prefix}README.md": card(
+            audit, configs, [name for name in plots if ".png" in name]
+        ).encode(),
+        **{name: draw(audit, name.rsplit(".", 1)[1]) for name in plots},
+    }
+
+
+def write_papers(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Each of them whole, into that folder."""
+    for name, content in files.items():
+        with whole(folder / name) as draft:
+            draft.write_bytes(content)
+
+
+def beside(made: Exporter, path: Path) -> dict[str, bytes]:
+    """What a trainer must be told of that file; an index that is there already keeps its other entries."""
+    found = {}
+    for name, text in made.beside(path.name).items():
+        there = path.parent / name
+        if name.endswith(".json") and there.exists():
+            text = _joined(there, text)
+        found[name] = text.encode()
+    return found
+
+
+def _joined(path: Path, text: str) -> str:
+    try:
+        entries = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(path)!r} cannot be read as JSON: {error}") from error
+    if not isinstance(entries, dict):
+        raise InputError(f"{str(path)!r} is no JSON object; move it away first")
+    return json.dumps(entries | json.loads(text), indent=2, ensure_ascii=False) + "\n"
+
+
+def check_output(output: str) -> None:
+    """Raises `InputError` for a name that is no file of ours, no folder and not `-`."""
+    if output != "-" and not is_folder(output):
+        kind_of(Path(output))
+
+
+def is_folder(output: str) -> bool:
+    """Whether a folder is meant: its name ends in `/`, or has no suffix."""
+    return output.endswith("/") or (output != "-" and not Path(output).suffix)

@@ -1,0 +1,68 @@
+"""`transcripts`: whole sessions, a row each: the seed and everything that was said, in order."""
+
+from collections.abc import Iterator
+
+from aaa.exporters import Row
+from aaa.exporters._columns import CHAT, Column, Columns
+from aaa.transcripts import Transcript
+from aaa.types import fingerprint
+
+MADE_OF = "transcripts"
+_TURN: Column = {
+    "index": int,
+    "seat": str,
+    "agent": str,
+    "purpose": str,
+    "messages": CHAT,
+    "text": str,
+    "model": str,
+    "finish_reason": str,
+    "prompt_tokens": int,
+    "completion_tokens": int,
+    "cost_usd": float,
+    "failure": str,
+}
+COLUMNS: Columns = {
+    "id": str,
+    "scenario": str,
+    "protocol": str,
+    "status": str,
+    "seed": {"id": str, "prompt": CHAT, "reference": str, "tags": [str], "parent": str},
+    "turns": [_TURN],
+}
+
+
+def rows(transcript: Transcript) -> Iterator[Row]:
+    """One row."""
+    seed = transcript.seed
+    turns = [
+        {
+            "index": turn.index,
+            "seat": turn.call.seat,
+            "agent": turn.call.agent,
+            "purpose": turn.call.purpose,
+            "messages": [{"role": m.role, "content": m.content} for m in turn.call.messages],
+            "text": turn.text,
+            "model": turn.reply.model,
+            "finish_reason": turn.reply.finish_reason,
+            "prompt_tokens": turn.reply.prompt_tokens,
+            "completion_tokens": turn.reply.completion_tokens,
+            "cost_usd": turn.reply.cost_usd,
+            "failure": None if turn.failure is None else turn.failure.kind,
+        }
+        for turn in transcript.recorded.turns
+    ]
+    plain = {
+        "scenario": transcript.scenario,
+        "protocol": transcript.protocol,
+        "status": transcript.status,
+        "seed": {
+            "id": seed.id,
+            "prompt": [{"role": m.role, "content": m.content} for m in seed.prompt],
+            "reference": seed.reference,
+            "tags": list(seed.tags),
+            "parent": seed.parent,
+        },
+        "turns": turns,
+    }
+    yield {"id": "t" + fingerprint(plain)[:23], **plain}

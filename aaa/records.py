@@ -1,0 +1,237 @@
+"""The canonical record: everything known about one pair, as plain data; every format of pairs is made from
+it.
+
+`record` builds it from what was said and decided, wherever that was read from: a transcript here, rows of
+the database in `aaa.store.records`. A test holds the two equal. Plain tuples, no checked values, since a
+million of them must pass in a minute; what they hold was checked when it was recorded. Left out: which
+rounds, and what is selected of them (`aaa.corpus`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aaa.transcripts import Transcript, pairs
+from aaa.types import CHECKER, Ballot, Turn
+
+Record = dict[str, Any]
+Chat = list[dict[str, str]]
+"""Messages as every trainer takes them: `{"role", "content"}`."""
+
+
+class Said(NamedTuple):
+    """An answer, as far as a record tells of it."""
+
+    turn: int
+    """Its index in the session."""
+    seat: str
+    agent: str
+    purpose: str
+    text: str
+    model: str
+    finish_reason: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost_usd: float | None
+    choice_logprobs: dict[str, float] | None
+
+
+class Vote(NamedTuple):
+    """A ballot, and the words it was read from; `words` is `None` where a program cast it, or nobody asks."""
+
+    judge: str
+    order: str
+    turn: int
+    prefers: str | None
+    scores: Mapping[Any, float] | None
+    explanation: str
+    error: str | None
+    words: Said | None
+
+
+class Decided(NamedTuple):
+    """A won verdict with its answers."""
+
+    id: str
+    edge: str
+    context: Chat
+    chosen: Said
+    rejected: Said
+    winner: str
+    judging: str
+    margin: float | None
+    related_judges: bool
+    reason: str
+    votes: Sequence[Vote]
+
+
+class Whence(NamedTuple):
+    """The session in which it was decided."""
+
+    round: str
+    session: int
+    scenario: str
+    protocol: str
+    stage: str | None
+    """Of its course; `None`: the round was no step of one."""
+    seed: Mapping[str, Any]
+    """`id`, `tags`, `reference`, `parent`, `family`."""
+    lineage: Mapping[str, Sequence[str]]
+
+
+NAMED = {
+    "a": {"a": "chosen", "b": "rejected"},
+    "b": {"a": "rejected", "b": "chosen"},
+}
+"""Winner -> what became of each contestant."""
+SHOWN = {
+    (named["a"], order): [named[side] for side in order]
+    for named in NAMED.values()
+    for order in ("ab", "ba", "a", "b")
+}
+"""(What became of a, order of a ballot) -> what the judge saw, in its order. Shared: nobody may change it."""
+
+
+def record(whence: Whence, decided: Decided) -> Record:
+    """The row of format `canonical`. Contestants go by what became of them: a and b mean nothing in a row."""
+    chosen, rejected = decided.chosen, decided.rejected
+    named = NAMED[decided.winner]
+    return {
+        "id": decided.id,
+        "round": whence.round,
+        "session": whence.session,
+        "scenario": whence.scenario,
+        "protocol": whence.protocol,
+        "stage": whence.stage,
+        "seed": whence.seed,
+        "edge": decided.edge,
+        "context": decided.context,
+        "chosen": _answer(chosen),
+        "rejected": _answer(rejected),
+        "judging": {
+            "play": decided.judging,
+            "outcome": "win",
+            "margin": decided.margin,
+            "related_judges": decided.related_judges,
+            "reason": decided.reason,
+            "ballots": [_vote(vote, named) for vote in decided.votes],
+        },
+        "lineage": _lines(whence.lineage, chosen.agent, rejected.agent),
+    }
+
+
+def _lines(lineage: Mapping[str, Sequence[str]], *agents: str) -> dict[str, list[str]]:
+    return {name: list(lineage.get(name, ())) for name in sorted(set(agents))}
+
+
+def _answer(said: Said) -> dict[str, Any]:
+    return {
+        "text": said.text,
+        "agent": said.agent,
+        "model": said.model,
+        "turn": said.turn,
+        "seat": said.seat,
+        "purpose": said.purpose,
+        "finish_reason": said.finish_reason,
+        "prompt_tokens": said.prompt_tokens,
+        "completion_tokens": said.completion_tokens,
+        "cost_usd": said.cost_usd,
+    }
+
+
+def _vote(vote: Vote, named: Mapping[str, str]) -> dict[str, Any]:
+    """A judge's raw answer. A checker said nothing and no model served it: those fields are empty."""
+    words, scores, prefers = vote.words, vote.scores, vote.prefers
+    return {
+        "judge": vote.judge,
+        "model": words.model if words else "",
+        "turn": vote.turn,
+        "shown": SHOWN[named["a"], vote.order],
+        "prefers": None if prefers is None else named.get(prefers, prefers),
+        "scores": None
+        if scores is None
+        else {named[side]: scores[side] for side in sorted(scores)},
+        "explanation": vote.explanation,
+        "error": vote.error,
+        "text": words.text if words else "",
+        "choice_logprobs": words.choice_logprobs if words else None,
+        "cost_usd": words.cost_usd if words else None,
+    }
+
+
+def records(transcript: Transcript) -> Iterator[Record]:
+    """A session's records, in the order in which they were decided."""
+    seed = transcript.seed
+    whence = Whence(
+        round=transcript.round,
+        session=transcript.session,
+        scenario=transcript.scenario,
+        protocol=transcript.protocol,
+        stage=transcript.stage,
+        seed={
+            "id": seed.id,
+            "tags": list(seed.tags),
+            "reference": seed.reference,
+            "parent": seed.parent,
+            "family": transcript.family or seed.id,
+        },
+        lineage=transcript.lineage,
+    )
+    turns = {turn.index: turn for turn in transcript.recorded.turns}
+    for pair in pairs(transcript):
+        verdict = pair.verdict
+        yield record(
+            whence,
+            Decided(
+                id=pair.id,
+                edge=verdict.edge,
+                context=[{"role": m.role, "content": m.content} for m in pair.context],
+                chosen=_said(pair.chosen),
+                rejected=_said(pair.rejected),
+                winner=str(verdict.winner),
+                judging=verdict.judging,
+                margin=verdict.margin,
+                related_judges=verdict.related_judges,
+                reason=verdict.reason,
+                votes=[_cast(ballot, turns) for ballot in verdict.ballots],
+            ),
+        )
+
+
+def _said(turn: Turn) -> Said:
+    call, reply = turn.call, turn.reply
+    return Said(
+        turn.index, call.seat, call.agent, call.purpose, reply.text, reply.model, reply.finish_reason,
+        reply.prompt_tokens, reply.completion_tokens, reply.cost_usd, reply.choice_logprobs,
+    )  # fmt: skip
+
+
+def _cast(ballot: Ballot, turns: Mapping[int, Turn]) -> Vote:
+    words = None if ballot.by_checker else _said(turns[ballot.turn])
+    return Vote(
+        ballot.judge, ballot.order, ballot.turn, ballot.prefers, ballot.scores, ballot.explanation,
+        ballot.error, words,
+    )  # fmt: skip
+
+
+def by_checker(judge: str) -> bool:
+    """Whether a ballot of that judge was cast by a program."""
+    return judge.startswith(CHECKER)
+
+
+def score(record: Record, side: str) -> float | None:
+    """The mean of what ballots gave that answer (`chosen`, `rejected`), in the judging play's unit; `None`:
+    none gave any. Checkers' shares count only where no judge gave points."""
+    said: dict[bool, list[float]] = {True: [], False: []}
+    for ballot in record["judging"]["ballots"]:
+        scores = ballot["scores"]
+        if scores and side in scores:
+            said[by_checker(ballot["judge"])].append(scores[side])
+    found = said[False] or said[True]
+    return sum(found) / len(found) if found else None
+
+
+def pair_of(row_id: str) -> str:
+    """The pair that a row is of, by the row's id alone: a format may have several rows for a pair."""
+    for side in ("-chosen", "-rejected"):
+        row_id = row_id.removesuffix(side)
+    return row_id

@@ -1,0 +1,158 @@
+"""What an export costs: rows a second and resident memory, from a database that holds a million pairs.
+
+`python benchmarks/export.py --pairs 1000000` fills a throw-away PostgreSQL by SQL (sessions of four pairs,
+each with its critique and the two ballots of a judge), then exports it, each time in a process of its own:
+over the command, over REST. Memory is the process's that exports, with all its libraries; PostgreSQL's is
+beside it.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from aaa.catalogue import Catalogue
+from aaa.store.database import Database
+from aaa.store.rounds import create_round
+from tests.catalogues import small_catalogue
+from tests.postgres import embedded_server
+
+EACH = 4
+"""Pairs of a session."""
+WORDS = (
+    "the sky is blue since air scatters short waves more than long ones and **light** is a wave "
+)
+
+FILL = (
+    """
+    INSERT INTO messages SELECT sha256(convert_to('q' || n, 'UTF8')), 'user',
+        'Question ' || n || ': why is the sky blue at noon and red at dusk? '
+    FROM generate_series(1, :sessions) n
+    """,
+    """
+    INSERT INTO sessions (round_id, position, seed_id, seed, status, started_at, finished_at)
+    SELECT :round, n, 'seed-' || lpad(n::text, 8, '0'),
+        jsonb_build_object('id', 'seed-' || lpad(n::text, 8, '0'),
+            'tags', jsonb_build_array('topic:' || n % 7), 'reference', null, 'parent', null,
+            'prompt', jsonb_build_array(jsonb_build_object('role', 'user',
+            'content', 'Question ' || n || ': why is the sky blue at noon and red at dusk? '))),
+        'completed', now(), now()
+    FROM generate_series(1, :sessions) n
+    """,
+    """
+    INSERT INTO turns (session_id, index, seat, agent, purpose, messages, sampling, text,
+        finish_reason, model, prompt_tokens, completion_tokens, cost_usd, latency_s, attempt)
+    SELECT s.id, i, CASE WHEN i % 4 = 0 THEN 'student' WHEN i % 4 = 1 THEN 'teacher' ELSE 'judge' END,
+        CASE WHEN i % 4 = 0 THEN 'pupil' WHEN i % 4 = 1 THEN 'teacher' ELSE 'judge' END,
+        CASE WHEN i = 0 THEN 'draft' WHEN i % 4 = 0 THEN 'revision'
+            WHEN i % 4 = 1 THEN 'critique' ELSE 'ballot' END,
+        ARRAY[sha256(convert_to('q' || s.position, 'UTF8'))], '{}',
+        CASE WHEN i % 4 IN (0, 1)
+            THEN s.position || ' ' || i || ' ' || repeat(:words, 3 + (s.position * 7 + i) % 5)
+            ELSE '{"explanation": "the one names the cause", "better": "K"}' END,
+        'stop', 'stub-1', 100, 80, 0.0001, 0.5, 1
+    FROM sessions s, generate_series(0, 4 * :each) i WHERE s.round_id = :round
+    """,
+    """
+    INSERT INTO verdicts (session_id, index, after, edge, context, a, b, outcome, winner, margin, judging,
+        related_judges, reason, pair_id)
+    SELECT s.id, k, 4 * k + 5, 'revision', ARRAY[sha256(convert_to('q' || s.position, 'UTF8'))],
+        4 * k, 4 * k + 4, 'win', CASE WHEN (s.position + k) % 3 = 0 THEN 'a' ELSE 'b' END,
+        1 + (s.position + k) % 4, 'pairwise',
+        false, '', 'p' || substr(encode(sha256(convert_to(s.position || ':' || k, 'UTF8')), 'hex'), 1, 23)
+    FROM sessions s, generate_series(0, :each - 1) k WHERE s.round_id = :round
+    """,
+    """
+    INSERT INTO ballots (session_id, verdict, number, judge, "order", turn, prefers, scores, explanation)
+    SELECT v.session_id, v.index, n, 'judge', CASE WHEN n = 0 THEN 'ab' ELSE 'ba' END, 4 * v.index + 2 + n,
+        v.winner, NULL, 'the one names the cause'
+    FROM verdicts v, generate_series(0, 1) n
+    """,
+    "UPDATE rounds SET status = 'completed', pairs = :pairs, verdicts_win = :pairs",
+)
+
+
+async def fill(url: str, catalogue: Catalogue, pairs: int) -> str:
+    """A round of that many pairs; its id."""
+    database = Database(url)
+    scenario, folder = catalogue.scenario("small", {"seeds.limit": 1})
+    made = await create_round(database, *catalogue.prepare(scenario, folder))
+    given = {
+        "round": made.id,
+        "pairs": pairs,
+        "sessions": pairs // EACH,
+        "each": EACH,
+        "words": WORDS,
+    }
+    async with database.begin() as connection:
+        await connection.execute(text("DELETE FROM sessions"))
+        for statement in FILL:
+            known = {k: v for k, v in given.items() if f":{k}" in statement}
+            await connection.execute(text(statement), known)
+    async with database.engine.connect() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(
+            text("ANALYZE")
+        )
+    await database.close()
+    return made.id
+
+
+def measured(home: Path, url: str, command: list[str], pairs: int) -> dict[str, Any]:
+    """Run it; what it took, and what it held at most."""
+    code = (
+        "import resource, sys, time; from aaa.cli import main\n"
+        "try: main()\n"
+        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "
+        "time.process_time(), file=sys.stderr)"
+    )
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        env=os.environ | {"AAA_HOME": str(home), "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    elapsed_s = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    peak, cpu_s = done.stderr.split()[-2:]
+    return {
+        "rows_per_s": round(pairs / elapsed_s),
+        "elapsed_s": round(elapsed_s, 1),
+        "cpu_s": round(float(cpu_s), 1),
+        "peak_mib": round(int(peak) / 1024, 1),
+    }
+
+
+def main() -> None:
+    reader = argparse.ArgumentParser(description=__doc__)
+    reader.add_argument("--pairs", type=int, default=1_000_000)
+    reader.add_argument("--formats", nargs="+", default=["trl-dpo", "canonical"])
+    asked = reader.parse_args()
+    with tempfile.TemporaryDirectory() as folder, embedded_server() as url:
+        home = Path(folder)
+        began = time.perf_counter()
+        round_id = asyncio.run(fill(url, small_catalogue(home / "catalogue"), asked.pairs))
+        found: dict[str, Any] = {"pairs": asked.pairs, "fill_s": round(time.perf_counter() - began)}
+        for format in asked.formats:
+            out = home / f"{format}.jsonl"
+            command = ["export", round_id, "--format", format, "-o", str(out)]
+            found[format] = measured(home / "home", url, command, asked.pairs)
+            found[format]["mib"] = round(out.stat().st_size / 2**20)
+            out.unlink()
+        print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()

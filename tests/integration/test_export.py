@@ -1,0 +1,375 @@
+"""`aaa export` against a real database: files and folders, what is told of them, and what is left when it
+ends badly.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from pydantic import SecretStr
+
+from aaa.api.server import local_api
+from aaa.catalogue import Catalogue
+from aaa.commands.export import Wanted, export
+from aaa.corpus.conditions import Refused
+from aaa.errors import InputError, NotFound, SetupError
+from aaa.settings import Settings
+from aaa.store.database import Database
+from aaa.store.rounds import create_round
+from aaa.types import Call
+from tests.integration.test_api_pairs import played
+from tests.playing import play_round, say
+
+
+@pytest.fixture
+async def round_id(database: Database, catalogue: Catalogue) -> str:
+    return await played(database, catalogue)
+
+
+def wanted(round_id: str, output: object, format: str = "trl-dpo", **changes: Any) -> Wanted:
+    return Wanted((round_id,), format, str(output))._replace(**changes)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+async def test_a_file_with_its_papers(settings: Settings, round_id: str, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "pairs.jsonl"
+    assert await export(settings, wanted(round_id, path)) == 0
+    assert len(lines(path)) == 6
+    names = {file.name for file in path.parent.iterdir()}
+    assert names == {
+        *(
+            "pairs.jsonl",
+            "pairs.audit.json",
+            "pairs.README.md",
+            "pairs.plots.png",
+            "pairs.plots.svg",
+        ),
+    }
+    audit = json.loads((path.parent / "pairs.audit.json").read_text())
+    assert audit["rows"] == {"generated": 9, "kept": 6, "dropped": {"tie": 3}, "adds_up": True}
+    assert audit["metrics"]["tie_rate"] == pytest.approx(1 / 3, abs=1e-6)
+    assert audit["metrics"]["chosen_longer"] == 1.0
+    assert audit["agents"] == {n: {"chosen": 3, "rejected": 3} for n in ("peer", "pupil")}
+    assert audit["judges"]["judge"]["chosen"] == 12
+    assert audit["metrics"]["first_preferred"] == 0.5
+    assert audit["metrics"]["cost_per_pair_usd"] > 0
+    assert set(audit["rounds"][0]["cards"]) == {"pupil", "peer", "teacher", "judge"}
+    assert "127.0.0.1:9" not in json.dumps(audit)
+    card = (path.parent / "pairs.README.md").read_text()
+    assert (
+        yaml.safe_load(card.split("---")[1])["configs"][0]["data_files"][0]["path"] == "pairs.jsonl"
+    )
+    assert "6 preference pairs of 3 seeds, of 9 verdicts" in card
+
+
+async def test_the_same_journal_gives_the_same_bytes(
+    settings: Settings, round_id: str, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        await export(settings, wanted(round_id, tmp_path / name / "pairs.jsonl"))
+        await export(settings, wanted(round_id, tmp_path / name / "all.parquet", "canonical"))
+        await export(settings, wanted(round_id, f"{tmp_path / name}/set/"))
+    one, two = (sorted((tmp_path / name).rglob("*.*")) for name in ("one", "two"))
+    assert len(one) == len(two) == 17
+    assert [file.read_bytes() for file in one] == [file.read_bytes() for file in two]
+
+
+@pytest.mark.parametrize(
+    "format", ["trl-dpo", "canonical", "trl-kto", "nemo-rl", "verdicts", "transcripts"]
+)
+async def test_parquet_holds_what_json_lines_hold(
+    settings: Settings, round_id: str, tmp_path: Path, format: str
+) -> None:
+    for suffix in ("jsonl", "parquet"):
+        await export(settings, wanted(round_id, tmp_path / f"pairs.{suffix}", format, audit=False))
+    table = pq.read_table(tmp_path / "pairs.parquet")
+    assert [_dicts(row) for row in table.to_pylist()] == lines(tmp_path / "pairs.jsonl")
+    assert (
+        pq.ParquetFile(tmp_path / "pairs.parquet").metadata.row_group(0).column(0).compression
+        == "ZSTD"
+    )
+
+
+def _dicts(value: Any) -> Any:
+    """Lists of `{"key", "value"}` as the dictionaries that they stand for."""
+    if isinstance(value, dict):
+        found = {name: _dicts(part) for name, part in value.items()}
+        for name in ("scores", "choice_logprobs", "lineage"):
+            if isinstance(found.get(name), list):
+                found[name] = {one["key"]: one["value"] for one in found[name]}
+        return found
+    return [_dicts(part) for part in value] if isinstance(value, list) else value
+
+
+HOSTILE = [
+    "\x01\x02\x1b[31m\x7f\x85",
+    'line\u2028separator\u2029and\r\n\ttabs\\ "quotes"',
+    "e\u0301 vs é, \u200b, \ufeff, \ufffe, 𝔘𝔫𝔦, 👩‍👩‍👧",
+    "\u202eright to left\u202c مرحبا שלום",
+    "x" * 300_000,
+    '{"a": 1} | <br> --- \n---\n',
+]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+async def test_every_text_comes_back_as_it_was_said(
+    settings: Settings, database: Database, catalogue: Catalogue, tmp_path: Path, suffix: str
+) -> None:
+    def answer(call: Call) -> str:
+        if call.purpose in ("draft", "revision"):
+            number = int(call.messages[0].content.split()[1].rstrip("?"))
+            return f"{say(call)} {HOSTILE[number]}"
+        return say(call)
+
+    seeds = {"inline": [{"id": f"s{n}", "prompt": f"Question {n}?"} for n in range(len(HOSTILE))]}
+    scenario, folder = catalogue.scenario("small", {"seeds": seeds})
+    made = await create_round(database, *catalogue.prepare(scenario, folder))
+    await play_round(database, made.id, answer)
+    path = tmp_path / f"pairs.{suffix}"
+    await export(settings, wanted(made.id, path))
+    rows = lines(path) if suffix == "jsonl" else pq.read_table(path).to_pylist()
+    assert len(rows) == 2 * len(HOSTILE)
+    for number, row in enumerate(rows):
+        said = f"by pupil é 漢 {HOSTILE[number // 2]}", f"by peer é 漢 {HOSTILE[number // 2]}"
+        assert row["chosen"][0]["content"] == f"a better try {said[number % 2]}"
+        assert row["rejected"][0]["content"] == f"a first try {said[number % 2]}"
+
+
+async def test_a_folder_as_the_hub_has_data_sets(
+    settings: Settings, database: Database, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    seeds = {"inline": [{"id": f"s{n}", "prompt": f"Question {n}?"} for n in range(20)]}
+    round_id = await played(database, catalogue, seeds=seeds)
+    folder = tmp_path / "set"
+    await export(settings, wanted(round_id, folder, selectors=(("test_share", "0.3"),)))
+    card = yaml.safe_load((folder / "README.md").read_text().split("---")[1])
+    assert [config["config_name"] for config in card["configs"]] == [
+        "pairs",
+        "transcripts",
+        "verdicts",
+    ]
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for config in card["configs"]:
+        for file in config["data_files"]:
+            table = pq.read_table(folder / file["path"])
+            rows[config["config_name"], file["split"]] = table.to_pylist()
+    assert sum(len(found) for (name, _), found in rows.items() if name == "pairs") == 40
+    assert sum(len(found) for (name, _), found in rows.items() if name == "transcripts") == 20
+    asked = [
+        {row["prompt"][0]["content"] for row in rows["pairs", part]} for part in ("train", "test")
+    ]
+    assert asked[0].isdisjoint(asked[1])
+    for part, mine in zip(("train", "test"), asked, strict=True):
+        told = {row["seed"]["prompt"][0]["content"] for row in rows["transcripts", part]}
+        assert told == mine
+    audit = json.loads((folder / "audit.json").read_text())
+    assert set(audit["hashes"]) == {
+        file["path"] for c in card["configs"] for file in c["data_files"]
+    }
+
+
+async def test_a_folder_with_something_in_it_is_left_alone(
+    settings: Settings, round_id: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="is there already, and not empty"):
+        await export(settings, wanted(round_id, tmp_path / "mine"))
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+    assert list(tmp_path.glob(".mine*")) == []
+
+
+async def test_gates_selectors_and_conservation(
+    settings: Settings, database: Database, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """One answer of each kind is bad; the numbers add up to every verdict of the round."""
+
+    def answer(call: Call) -> str:
+        if call.purpose == "revision" and "Question 0?" in call.messages[0].content:
+            return "As an AI, I say it better."
+        return say(call)
+
+    scenario, folder = catalogue.scenario("small")
+    made = await create_round(database, *catalogue.prepare(scenario, folder))
+    await play_round(database, made.id, answer)
+    selectors = (("gate", "identity"), ("agent", "pupil"))
+    path = tmp_path / "pairs.jsonl"
+    await export(settings, wanted(made.id, path, selectors=selectors))
+    audit = json.loads((tmp_path / "pairs.audit.json").read_text())
+    assert audit["rows"] == {
+        "generated": 9,
+        "kept": 2,
+        "dropped": {"agent": 3, "identity": 1, "tie": 3},
+        "adds_up": True,
+    }
+    assert len(lines(path)) == 2
+
+
+async def test_an_evaluation_file_is_held_against_pairs(
+    settings: Settings, round_id: str, tmp_path: Path
+) -> None:
+    evaluation = tmp_path / "bench.jsonl"
+    evaluation.write_text(json.dumps({"turns": ["a better try by pupil é 漢"]}) + "\n")
+    await export(settings, wanted(round_id, tmp_path / "p.jsonl", evaluations=(evaluation,)))
+    audit = json.loads((tmp_path / "p.audit.json").read_text())
+    assert audit["rows"]["dropped"] == {"contamination": 3, "tie": 3}
+
+
+async def test_a_set_that_is_refused_is_not_written(
+    settings: Settings, round_id: str, tmp_path: Path
+) -> None:
+    fails = wanted(round_id, tmp_path / "p.jsonl", fail_if=("chosen_longer>0.65", "kept<3"))
+    with pytest.raises(Refused, match=r"chosen_longer is 1 \(chosen_longer>0.65\)$"):
+        await export(settings, fails)
+    with pytest.raises(Refused):
+        await export(settings, fails._replace(output=f"{tmp_path}/set/"))
+    with pytest.raises(InputError, match=r"no figure 'beauty'; there are: .*chosen_longer"):
+        await export(settings, fails._replace(fail_if=("beauty>1",)))
+    assert list(tmp_path.glob("**/*.jsonl")) == list((tmp_path / "catalogue").glob("**/*.jsonl"))
+    assert not (tmp_path / "set").exists()
+    await export(settings, fails._replace(fail_if=("chosen_longer>1", "dropped.refusal>0")))
+
+
+async def test_what_an_earlier_export_has_is_left_out(
+    settings: Settings, database: Database, catalogue: Catalogue, round_id: str, tmp_path: Path
+) -> None:
+    await export(settings, wanted(round_id, tmp_path / "one.parquet", "trl-kto"))
+    more = await played(database, catalogue, **{"protocol.options.rounds": 2})
+    await export(settings, wanted(round_id, f"{tmp_path}/set/"))
+    for since in ("one.parquet", "set"):
+        path = tmp_path / "two.jsonl"
+        both = wanted(round_id, path)._replace(rounds=(round_id, more), since=(tmp_path / since,))
+        await export(settings, both)
+        audit = json.loads((tmp_path / "two.audit.json").read_text())
+        assert audit["rows"]["dropped"]["since"] == 6
+        assert audit["rows"]["adds_up"]
+        old = {row["id"] for row in pq.read_table(tmp_path / "one.parquet").to_pylist()}
+        assert {row["id"] for row in lines(path)}.isdisjoint({id.rsplit("-", 1)[0] for id in old})
+
+
+async def test_a_control_plane_gives_the_same_bytes(
+    settings: Settings, database: Database, catalogue: Catalogue, round_id: str, tmp_path: Path
+) -> None:
+    other = await played(database, catalogue)
+    both = wanted(round_id, tmp_path / "here" / "p.jsonl", "canonical")._replace(
+        rounds=(other, round_id)
+    )
+    await export(settings, both)
+    async with local_api(settings, database, catalogue) as url:
+        there = Settings(url=url, home=tmp_path / "elsewhere")
+        await export(there, both._replace(output=str(tmp_path / "there" / "p.jsonl")))
+    here = sorted((tmp_path / "here").iterdir())
+    assert len(here) == 5
+    for file in here:
+        assert (tmp_path / "there" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+async def test_an_index_of_data_sets_keeps_its_other_entries(
+    settings: Settings, round_id: str, tmp_path: Path
+) -> None:
+    (tmp_path / "dataset_info.json").write_text('{"mine": {"file_name": "mine.json"}}')
+    await export(settings, wanted(round_id, tmp_path / "pairs.jsonl", "llama-factory"))
+    entries = json.loads((tmp_path / "dataset_info.json").read_text())
+    assert list(entries) == ["mine", "pairs"]
+    assert entries["pairs"]["file_name"] == "pairs.jsonl"
+
+
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"format": "csv"}, NotFound, "no format 'csv'; there are: axolotl-dpo, canonical"),
+    ({"output": "pairs.csv"}, InputError, "ends in .jsonl or .parquet, or a folder's"),
+    ({"output": "/proc/none/pairs.jsonl"}, SetupError, "cannot be written"),
+    ({"rounds": ("none",)}, NotFound, "no round 'none'"),
+    (
+        {"selectors": (("colour", "red"),)},
+        InputError,
+        "unknown selector 'colour'; valid here: stage",
+    ),
+    ({"fail_if": ("chosen_longer",)}, InputError, "write NAME>NUMBER"),
+    ({"since": (Path("gone.jsonl"),)}, InputError, "gone.jsonl: cannot be read"),
+    (
+        {"format": "verdicts", "fail_if": ("kept<1",)},
+        InputError,
+        "--fail-if is for formats of pairs",
+    ),
+    ({"selectors": (("gate", "contamination"),)}, InputError, "needs evaluation files"),
+]
+
+
+@pytest.mark.parametrize(("changes", "kind", "told"), WRONG)
+async def test_what_is_wrong_is_told(
+    settings: Settings,
+    round_id: str,
+    tmp_path: Path,
+    changes: dict[str, Any],
+    kind: type[Exception],
+    told: str,
+) -> None:
+    with pytest.raises(kind, match=told):
+        await export(settings, wanted(round_id, tmp_path / "out" / "p.jsonl")._replace(**changes))
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["pairs.jsonl", "pairs.parquet", "set/"])
+def test_a_kill_in_the_middle_leaves_nothing_under_the_name(
+    settings: Settings, round_id: str, tmp_path: Path, output: str, aaa: Callable[..., Any]
+) -> None:
+    out, armed = tmp_path / "out", tmp_path / "armed"
+    armed.mkdir()
+    (armed / "export.row").touch()
+    done = aaa("export", round_id, "-o", f"{out}/{output}", AAA_FAILPOINTS=str(armed))
+    assert done.returncode == -signal.SIGKILL
+    assert [file for file in out.iterdir() if not file.name.startswith(".")] == []
+    again = aaa("export", round_id, "-o", f"{out}/{output}")
+    assert again.returncode == 0, again.stderr
+    assert (out / output).exists()
+
+
+def test_a_full_disk_leaves_nothing(
+    settings: Settings, round_id: str, tmp_path: Path, aaa: Callable[..., Any]
+) -> None:
+    """As a full disk does: a file may grow to so many bytes only, too few for the rows, or for the audit."""
+    for limit, name in ((512, "pairs.jsonl"), (2048, "pairs.audit.json")):
+        out = tmp_path / "out" / "pairs.jsonl"
+        done = aaa("export", round_id, "-o", str(out), limit=limit)
+        assert done.returncode == 3, done.stderr
+        assert f"{name}' cannot be written: File too large" in done.stderr
+        assert list(out.parent.iterdir()) == []
+
+
+@pytest.fixture
+def aaa(settings: Settings) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command as a process of its own."""
+    assert isinstance(settings.database_url, SecretStr)
+    url = settings.database_url.get_secret_value()
+
+    def run(*words: str, limit: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
+        code = (
+            "import resource, signal, sys\n"
+            f"limit = {limit}\n"
+            "from aaa.cli import main\n"
+            "if limit:\n"
+            "    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
+            "main()\n"
+        )
+        env = os.environ | {"DATABASE_URL": url, "AAA_HOME": str(settings.home)} | more
+        return subprocess.run(
+            [sys.executable, "-c", code, *words],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run

@@ -1,0 +1,186 @@
+"""Training without PyTorch: what is read and refused, recipes, and adapters as llama.cpp takes them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from aaa.commands.train import base_of
+from aaa.errors import InputError, SetupError
+from aaa.models.weights import adapter_of, locate
+from aaa.settings import Settings
+from aaa.training.adapter import NAMES, write_adapter
+from aaa.training.recipe import Recipe, recipe, usual
+from aaa.training.trainer import Base, rows, train
+
+HEADS, KV_HEADS, WIDTH, RANK = 4, 2, 32, 3
+OUTPUTS = {"q_proj": WIDTH, "k_proj": WIDTH // 2, "v_proj": WIDTH // 2, "o_proj": WIDTH}
+
+
+def base_weights(folder: Path, architecture: str = "llama") -> Path:
+    writer = gguf.GGUFWriter(folder / "base.gguf", architecture)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_tensor("x", np.zeros(4, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return folder / "base.gguf"
+
+
+def lora(
+    folder: Path, seed: int, alpha: float = 6, names: tuple[str, ...] = tuple(OUTPUTS)
+) -> Path:
+    """A PEFT adapter of one layer."""
+    chance = np.random.default_rng(seed)
+    folder.mkdir()
+    matrices: dict[str, Any] = {}
+    for name in names:
+        key = f"base_model.model.model.layers.0.self_attn.{name}"
+        a = chance.normal(size=(RANK, WIDTH)).astype(np.float32)
+        b = chance.normal(size=(OUTPUTS.get(name, WIDTH), RANK)).astype(np.float32)
+        matrices |= {f"{key}.lora_A.weight": a, f"{key}.lora_B.weight": b}
+    save_file(matrices, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"r": RANK, "lora_alpha": alpha}))
+    return folder
+
+
+def read(path: Path) -> dict[str, Any]:
+    return {tensor.name: tensor.data for tensor in gguf.GGUFReader(path).tensors}
+
+
+def delta(folder: Path, name: str) -> Any:
+    """What a PEFT adapter adds to a matrix."""
+    from safetensors.numpy import load_file
+
+    found = load_file(folder / "adapter_model.safetensors")
+    key = f"base_model.model.model.layers.0.self_attn.{name}"
+    alpha = json.loads((folder / "adapter_config.json").read_text())["lora_alpha"]
+    return alpha / RANK * found[f"{key}.lora_B.weight"] @ found[f"{key}.lora_A.weight"]
+
+
+def permuted(matrix: Any, heads: int) -> Any:
+    """Row by row: the first half of a head's rows on even places, the second on odd ones."""
+    found = np.empty_like(matrix)
+    size = len(matrix) // heads
+    for head in range(heads):
+        for n in range(size // 2):
+            for half in (0, 1):
+                found[head * size + 2 * n + half] = matrix[head * size + half * (size // 2) + n]
+    return found
+
+
+def test_a_generation_adds_what_all_its_ancestors_add(tmp_path: Path) -> None:
+    chain = [lora(tmp_path / "g1", 1), lora(tmp_path / "g2", 2, alpha=3)]
+    write_adapter(chain, base_weights(tmp_path), tmp_path / "adapter.gguf")
+    found = read(tmp_path / "adapter.gguf")
+    for name, heads in (("q_proj", HEADS), ("k_proj", KV_HEADS), ("v_proj", 0), ("o_proj", 0)):
+        tensor = f"blk.0.{NAMES[f'self_attn.{name}']}.weight"
+        ours = found[f"{tensor}.lora_b"] @ found[f"{tensor}.lora_a"]
+        wanted = sum(delta(folder, name) for folder in chain)
+        np.testing.assert_allclose(
+            ours, permuted(wanted, heads) if heads else wanted, rtol=1e-4, atol=1e-4
+        )
+    fields = gguf.GGUFReader(tmp_path / "adapter.gguf")
+    alpha = fields.get_field("adapter.lora.alpha")
+    assert alpha is not None
+    assert alpha.contents() == 2 * RANK
+
+
+def test_other_architectures_keep_their_rows(tmp_path: Path) -> None:
+    folder = lora(tmp_path / "g1", 1)
+    write_adapter([folder], base_weights(tmp_path, "qwen2"), tmp_path / "adapter.gguf")
+    found = read(tmp_path / "adapter.gguf")
+    ours = found["blk.0.attn_q.weight.lora_b"] @ found["blk.0.attn_q.weight.lora_a"]
+    np.testing.assert_allclose(ours, delta(folder, "q_proj"), rtol=1e-4, atol=1e-4)
+
+
+def test_a_generation_that_adapts_more_than_its_parent(tmp_path: Path) -> None:
+    chain = [lora(tmp_path / "g1", 1, names=("q_proj",)), lora(tmp_path / "g2", 2)]
+    write_adapter(chain, base_weights(tmp_path, "qwen2"), tmp_path / "adapter.gguf")
+    found = read(tmp_path / "adapter.gguf")
+    assert found["blk.0.attn_v.weight.lora_a"].shape == (2 * RANK, WIDTH)
+    ours = found["blk.0.attn_v.weight.lora_b"] @ found["blk.0.attn_v.weight.lora_a"]
+    np.testing.assert_allclose(ours, delta(chain[1], "v_proj"), rtol=1e-4, atol=1e-4)
+
+
+def test_a_matrix_that_llama_cpp_has_no_name_for(tmp_path: Path) -> None:
+    folder = lora(tmp_path / "g1", 1, names=("x_proj",))
+    with pytest.raises(InputError, match=r"x_proj.* has no name in llama.cpp"):
+        write_adapter([folder], base_weights(tmp_path), tmp_path / "adapter.gguf")
+
+
+# What is trained further
+
+
+def test_an_adapter_is_named_after_the_weights(tmp_path: Path) -> None:
+    weights, adapter = base_weights(tmp_path), tmp_path / "adapter.gguf"
+    model = f"local/{weights}@{adapter}"
+    assert adapter_of(model) == (f"local/{weights}", adapter)
+    assert adapter_of(f"local/{weights}") == (f"local/{weights}", None)
+    with pytest.raises(SetupError, match="there is no adapter"):
+        locate(model, tmp_path)
+    adapter.touch()
+    assert locate(model, tmp_path) == weights
+
+
+def test_the_ancestors_are_found_by_the_adapter(tmp_path: Path) -> None:
+    weights, adapter = base_weights(tmp_path), tmp_path / "adapter.gguf"
+    adapter.touch()
+    assert base_of(f"local/{weights}", Settings()) == Base(weights, ())
+    with pytest.raises(InputError, match="only what `aaa train` made can be trained further"):
+        base_of(f"local/{weights}@{adapter}", Settings())
+    (tmp_path / "trained.json").write_text(json.dumps({"chain": ["/a/lora", "/b/lora"]}))
+    assert base_of(f"local/{weights}@{adapter}", Settings()).chain == (
+        Path("/a/lora"),
+        Path("/b/lora"),
+    )
+    with pytest.raises(InputError, match="only local weights are trained here"):
+        base_of("openai/gpt", Settings())
+
+
+# Data and recipes
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "message"),
+    [
+        ("", "dpo", "there are no rows in it"),
+        (
+            '{"prompt": []}\n',
+            "dpo",
+            "line 1 has no chosen, rejected; dpo needs prompt, chosen, rejected",
+        ),
+        ('{"messages": []}\n{', "sft", "line 2 is no JSON"),
+        ('{"prompt": 1, "chosen": 1, "rejected": 1}', "sft", "sft needs messages"),
+    ],
+)
+def test_data_that_cannot_be_trained_on(
+    tmp_path: Path, text: str, method: str, message: str
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(InputError, match=message):
+        rows(tmp_path / "rows.jsonl", method)
+    with pytest.raises(InputError, match="cannot be read"):
+        rows(tmp_path / "none.jsonl", method)
+
+
+def test_single_keys_go_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text("beta: 0.3\nsteps: 11\n")
+    made = recipe(usual("dpo", 100_000_000, 400), file, {"steps": 7})
+    assert (made.method, made.beta, made.steps, made.rank) == ("dpo", 0.3, 7, 16)
+    file.write_text("betta: 0.3\n")
+    with pytest.raises(InputError, match=r"recipe\.yaml.*betta"):
+        recipe(usual("dpo", 100_000_000, 400), file, {})
+
+
+def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
+    (tmp_path / "trained.json").write_text('{"adapter": "a.gguf"}')
+    made = Recipe.model_validate(usual("sft", 100, 10))
+    assert train(Base(tmp_path / "none.gguf", ()), made, [], tmp_path) == {"adapter": "a.gguf"}

@@ -81,7 +81,9 @@ class Conductor:
             row = next((row for row in course.steps if row.status != "done"), None)
             if course.status != "running":
                 await self._hold_round(course, row)
-            elif row is not None:
+            elif row is None:
+                await courses.conclude(self._database, self._id)
+            else:
                 await self._do(course, row)
         except (StoreError, Unwanted):
             log.info("course %s: goes on later", self._id)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -362,16 +362,24 @@ async def end_step(
             .values(status="done", data=dict(data), finished_at=func.now())
         )
         hit("course.inside")
-        left = await connection.scalar(
-            select(func.count()).where(steps.c.course_id == course_id, steps.c.status != "done")
-        )
-        if not left:
-            await connection.execute(
-                update(courses)
-                .where(courses.c.id == course_id, courses.c.status == "running")
-                .values(status="completed", finished_at=func.now())
-            )
+        await _conclude(connection, course_id)
     hit("course.after")
+
+
+async def conclude(database: Database, course_id: str) -> None:
+    """Complete a running course that has no open step: its last one may have ended while it was paused."""
+    async with database.begin() as connection:
+        await _row(connection, course_id, lock=True)
+        await _conclude(connection, course_id)
+
+
+async def _conclude(connection: AsyncConnection, course_id: str) -> None:
+    is_open = exists().where(steps.c.course_id == course_id, steps.c.status != "done")
+    await connection.execute(
+        update(courses)
+        .where(courses.c.id == course_id, courses.c.status == "running", ~is_open)
+        .values(status="completed", finished_at=func.now())
+    )
 
 
 async def teach(database: Database, course_id: str, student: str, parent: str | None) -> Course:

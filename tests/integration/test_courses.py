@@ -192,6 +192,20 @@ async def test_accumulated_data_holds_what_earlier_stages_gave(classroom: Classr
     assert second["rounds"]["dpo"][: len(first["rounds"]["dpo"])] == first["rounds"]["dpo"]
 
 
+async def test_a_course_that_was_stopped_by_its_last_gate_ends_when_it_is_resumed(
+    classroom: Classroom,
+) -> None:
+    stages = course_scenario(classroom.folder / "trainer.py")["stages"]
+    classroom.write(stages=stages[:1])
+    course_id = (await classroom.start()).json()["id"]
+    course = await classroom.go_on(course_id, nothing_is_better)
+    assert (course.status, course.reason) == ("paused", "not_admitted")
+    assert all(row.status == "done" for row in course.steps)
+    await classroom.api.post(f"/v1/courses/{course_id}/resume")
+    course = await classroom.go_on(course_id, nothing_is_better)
+    assert (course.status, course.student) == ("completed", "pupil")
+
+
 async def test_a_student_that_is_no_better_stops_the_course_with_the_report(
     classroom: Classroom,
 ) -> None:

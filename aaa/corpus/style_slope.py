@@ -2,7 +2,7 @@
 
 For each pair the contrast of the chosen answer against the rejected one, in [-1, 1], as ratings hold style
 constant (`aaa.style`); the slope is what such a contrast adds to the log-odds of being chosen. Fitted on a
-fixed sample, drawn by the hash of ids, so that a million pairs take no longer than twenty thousand.
+fixed sample, drawn by the hash of ids, so that a million pairs take no longer than ten thousand.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from aaa.corpus.families import share_of
 from aaa.style import FEATURES, contrast
 
-MOST = 20_000
+MOST = 10_000
 """Pairs that are looked at, at most."""
 RIDGE = 0.5
 """As for ratings: a feature that all chosen answers have more of would have no finite slope."""

@@ -37,7 +37,7 @@ from aaa.corpus.sieve import Around, Sieve, limits, sifted
 from aaa.errors import InputError
 from aaa.exporters import Exporter, Fresh, Row, exporter, line
 from aaa.failpoints import hit
-from aaa.records import Record, pair_of
+from aaa.records import pair_of
 from aaa.seeds import read_rows
 from aaa.settings import Settings
 
@@ -141,22 +141,29 @@ async def _pairs(place: Opened, asked: Asked) -> int:
     return await write(place, asked, rows, audit, scripts)
 
 
-async def _rows(found: Any, asked: Asked, audit: Audit) -> AsyncIterator[tuple[Record, list[Row]]]:
-    """Each kept record with its rows; whatever becomes of a record is counted."""
+Rows = AsyncIterator[list[tuple[str, Row]]]
+"""Some rows at a time, each with the family of its seed."""
+
+
+async def _rows(found: Any, asked: Asked, audit: Audit) -> Rows:
+    """The rows of kept records; whatever becomes of a record is counted."""
     fresh = Fresh(asked.made)
     async with found as chunks:
         async for chunk in chunks:
+            some = []
             for one in chunk:
                 audit.take(one)
                 if one.dropped is None:
-                    yield one.record, list(fresh.rows(one.record))
-                    hit("export.row")
+                    family = one.record["seed"]["family"]
+                    some += [(family, row) for row in fresh.rows(one.record)]
+            yield some
+            hit("export.row")
 
 
-async def _to_stdout(rows: AsyncIterator[tuple[Record, list[Row]]]) -> int:
+async def _to_stdout(rows: Rows) -> int:
     count = 0
-    async for _, some in rows:
-        for row in some:
+    async for some in rows:
+        for _, row in some:
             sys.stdout.buffer.write(line(row))
         count += len(some)
     sys.stdout.buffer.flush()
@@ -166,15 +173,15 @@ async def _to_stdout(rows: AsyncIterator[tuple[Record, list[Row]]]) -> int:
 async def _to_file(
     place: Opened,
     asked: Asked,
-    rows: AsyncIterator[tuple[Record, list[Row]]],
+    rows: Rows,
     audit: Audit,
     scripts: Mapping[str, Any],
 ) -> int:
     path = Path(asked.output)
     with whole(path) as draft:
         sink = open_sink(draft, asked.made.columns, kind_of(path))
-        async for _, some in rows:
-            for row in some:
+        async for some in rows:
+            for _, row in some:
                 sink.write(row)
         hashes = {path.name: sink.close()}
         told = await _told(place.client, asked, audit, scripts, hashes)
@@ -189,16 +196,16 @@ async def _to_file(
 async def _to_folder(
     place: Opened,
     asked: Asked,
-    rows: AsyncIterator[tuple[Record, list[Row]]],
+    rows: Rows,
     audit: Audit,
     scripts: Mapping[str, Any],
 ) -> int:
     share = asked.selection.test_share
     with whole_folder(Path(asked.output)) as draft:
         pairs = Parts(draft, "pairs", asked.made, asked.wanted.suffix)
-        async for record, some in rows:
-            for row in some:
-                pairs.write(part_of(record["seed"]["family"], share), row)
+        async for some in rows:
+            for family, row in some:
+                pairs.write(part_of(family, share), row)
         configs, hashes = {"pairs": pairs.close()}, pairs.hashes
         for name in OF_SESSIONS:
             parts = await _config(place.client, asked, draft, name)

@@ -53,7 +53,7 @@ class Audit:
         self._families = families or {}
         self.dropped: Counter[str] = Counter()
         self.kept = 0
-        self._kinds: Counter[Kind] = Counter()
+        self._counts: dict[tuple[Any, ...], int] = {}
         self._tags: Counter[str] = Counter()
         self._longer: Counter[str] = Counter()
         self._lengths = {"chosen": 0, "rejected": 0}
@@ -71,7 +71,8 @@ class Audit:
             return
         record = sifted.record
         self.kept += 1
-        self._kinds[_kind(record)] += 1
+        kind = _kind(record)
+        self._counts[kind] = self._counts.get(kind, 0) + 1
         self._count_lengths(record)
         seed, judging = record["seed"], record["judging"]
         if seed["id"] != self._seed:
@@ -90,6 +91,15 @@ class Audit:
         self._sizes[one.bit_length()] += 1
         self._ratios[round(math.log2((one + 1) / (other + 1)) * 2) / 2] += 1
         self._style.add(record["id"], chosen, rejected)
+
+    @property
+    def _kinds(self) -> dict[Kind, int]:
+        """Kind -> pairs of it."""
+        found = {}
+        for kind, pairs in self._counts.items():
+            votes = tuple(Vote(*vote) for vote in kind[-1])
+            found[Kind._make((*kind[:-1], votes))] = pairs
+        return found
 
     def metrics(self, verdicts: Mapping[str, int], spent_usd: float) -> dict[str, float]:
         """Name -> figure: what `--fail-if` can name. Shares are in [0, 1]; an unknown figure is missing."""
@@ -191,19 +201,22 @@ class Audit:
         }
 
 
-def _kind(record: Record) -> Kind:
+def _kind(record: Record) -> tuple[Any, ...]:
+    """A `Kind`, as a plain tuple: it is made of every record, and read of few."""
     chosen, rejected, judging = record["chosen"], record["rejected"], record["judging"]
-    return Kind(
+    votes = [
+        (
+            ballot["judge"],
+            ballot["prefers"] or ("error" if ballot["error"] else "none"),
+            ballot["shown"][0] if len(ballot["shown"]) == 2 else "",
+        )
+        for ballot in judging["ballots"]
+    ]
+    return (
         record["round"], record["protocol"], record["stage"] or "none", record["edge"],
         judging["play"], chosen["agent"], rejected["agent"], chosen["model"] or "unknown",
-        rejected["model"] or "unknown", tuple(map(_vote, judging["ballots"])),
+        rejected["model"] or "unknown", tuple(votes),
     )  # fmt: skip
-
-
-def _vote(ballot: Mapping[str, Any]) -> Vote:
-    shown = ballot["shown"]
-    found = ballot["prefers"] or ("error" if ballot["error"] else "none")
-    return Vote(ballot["judge"], found, shown[0] if len(shown) == 2 else "")
 
 
 def votes_of(kinds: Mapping[Kind, int]) -> Counter[str]:

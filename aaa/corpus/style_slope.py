@@ -5,9 +5,10 @@ constant (`aaa.style`); the slope is what such a contrast adds to the log-odds o
 fixed sample, drawn by the hash of ids, so that a million pairs take no longer than ten thousand.
 """
 
+from zlib import crc32
+
 import numpy as np
 
-from aaa.corpus.families import share_of
 from aaa.style import FEATURES, contrast
 
 MOST = 10_000
@@ -25,7 +26,7 @@ class Sample:
         self._rows: list[tuple[float, tuple[float, ...]]] = []
 
     def add(self, id: str, chosen: str, rejected: str) -> None:
-        number = share_of(id)
+        number = crc32(id.encode()) / 2**32  # ids are hashes themselves
         if number < self._below:
             self._rows.append((number, contrast(chosen, rejected)))
             while len(self._rows) > self._most:

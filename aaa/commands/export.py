@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ from aaa.corpus.sieve import Around, Sieve, limits, sifted
 from aaa.errors import InputError
 from aaa.exporters import Exporter, Fresh, Row, exporter, line
 from aaa.failpoints import hit
+from aaa.models.publishing import check_name, publish
 from aaa.records import pair_of
 from aaa.seeds import read_rows
 from aaa.settings import Settings
@@ -60,6 +62,9 @@ class Wanted(NamedTuple):
     suffix: str = "parquet"
     """Of the files in a folder."""
     audit: bool = True
+    push_to_hub: str | None = None
+    """Name of a data set on the Hugging Face Hub that the folder is uploaded as."""
+    public: bool = False
 
 
 class Asked(NamedTuple):
@@ -84,6 +89,10 @@ async def export(settings: Settings, wanted: Wanted) -> int:
                 count = await _pairs(place, asked)
     if wanted.output != "-":
         say(f"{count} rows written to {wanted.output}")
+    if wanted.push_to_hub is not None:
+        folder, message = Path(wanted.output), f"Export of {', '.join(asked.rounds)}"
+        send = partial(publish, private=not wanted.public, message=message)
+        say(f"uploaded: {await asyncio.to_thread(send, folder, wanted.push_to_hub)}")
     return 0
 
 
@@ -99,6 +108,10 @@ def checked(wanted: Wanted) -> Asked:
     else:
         selecting.for_sessions(selection, wanted.format)
         _only_for_pairs(wanted)
+    if wanted.push_to_hub is not None:
+        check_name(wanted.push_to_hub)
+        if not is_folder(wanted.output):
+            raise InputError("--push-to-hub uploads a folder: give -o a name that ends in /")
     conditions = tuple(map(failing.parse, wanted.fail_if))
     rounds = tuple(dict.fromkeys(wanted.rounds))
     return Asked(rounds, made, wanted.output, selection, wanted, conditions)

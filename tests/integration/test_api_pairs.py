@@ -104,6 +104,10 @@ async def test_why_a_pair_is_what_it_is(
     assert why["chosen"]["messages"][-1]["content"].count("say more by teacher")
     assert why["verdict"]["outcome"] == "win"
     assert [b["order"] for b in why["ballots"]] == ["ab", "ba"]
+    assert why["evolved_from"] == []
+    others = [(one["edge"], one["outcome"], one["pair"] is None) for one in why["considered"]]
+    assert ("peer", "tie", True) in others
+    assert ("revision", "win", False) in others
     assert all(orjson.loads(b["text"])["better"] for b in why["ballots"])
     turns = len(why["turns"])
     assert [turn["index"] for turn in why["turns"]] == list(range(turns))
@@ -212,6 +216,8 @@ async def test_evolved_seeds_belong_to_the_head_of_their_line(
     }
     await played(database, catalogue, seeds={"inline": evolved[1:2]})
     assert (await whence.families(database, [round_id]))["deeper"] == "s0"
+    assert await whence.line_of(database, "deeper", "deep") == ("deep", "s0")
+    assert await whence.line_of(database, "self", "self") == ()
     heads = {t.seed.id: t.family async for t in transcripts(database, [round_id])}
     assert heads == {"deeper": "s0", "odd": "unheard-of", "self": "self"}
 

@@ -7,8 +7,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from aaa.exporters import FORMATS, exporter
-from tests.trainers.conftest import Exported
+from aaa.commands.export_files import Parts, papers, write_papers
+from aaa.corpus.audit import Audit
+from aaa.corpus.families import part_of
+from aaa.corpus.sieve import Sifted
+from aaa.exporters import FORMATS, exporter, rows
+from tests.trainers.conftest import Exported, pairs, solution
 
 DICTIONARIES = ("canonical", "verdicts")
 """Formats with dictionaries of anybody's keys: `datasets` would give every row every key."""
@@ -37,12 +41,12 @@ def test_datasets(exported: Exported, tmp_path: Path, format: str, suffix: str) 
 @pytest.mark.parametrize("format", READ)
 def test_polars(exported: Exported, format: str) -> None:
     polars = pytest.importorskip("polars", reason="group `trainers` is not installed")
-    rows = polars.read_parquet(exported(format, "parquet")).to_dicts()
-    assert rows == pq.read_table(exported(format, "parquet")).to_pylist()
-    assert [row["id"] for row in rows] == [row["id"] for row in lines(exported(format, "jsonl"))]
+    found = polars.read_parquet(exported(format, "parquet")).to_dicts()
+    assert found == pq.read_table(exported(format, "parquet")).to_pylist()
+    assert [row["id"] for row in found] == [row["id"] for row in lines(exported(format, "jsonl"))]
     if format not in DICTIONARIES:
-        assert rows == lines(exported(format, "jsonl"))
-    assert polars.read_ndjson(exported(format, "jsonl")).height == len(rows)
+        assert found == lines(exported(format, "jsonl"))
+    assert polars.read_ndjson(exported(format, "jsonl")).height == len(found)
 
 
 COLUMNS = {
@@ -64,3 +68,35 @@ COLUMNS = {
 @pytest.mark.parametrize("format", COLUMNS)
 def test_columns(format: str) -> None:
     assert set(COLUMNS[format].split()) <= set(exporter(format).columns)
+
+
+def test_a_folder_of_the_hubs_layout(tmp_path: Path) -> None:
+    """`datasets.load_dataset` on the folder itself, by its card, without a network."""
+    datasets = pytest.importorskip("datasets", reason="group `trainers` is not installed")
+    folder, records = tmp_path / "set", pairs(40)
+    made, configs = exporter("trl-dpo"), {}
+    folder.mkdir()
+    parts = Parts(folder, "pairs", made, "parquet")
+    audit = Audit()
+    for record in records:
+        audit.take(Sifted(record, None))
+        for row in made.rows(record):
+            parts.write(part_of(record["seed"]["family"], 0.3), row)
+    configs["pairs"] = parts.close()
+    transcripts = Parts(folder, "transcripts", exporter("transcripts"), "parquet")
+    for row in rows(solution(), "transcripts"):
+        transcripts.write("train", row)
+    configs["transcripts"] = transcripts.close()
+    told = {
+        **audit.report({"win": 40}, 0), "format": "trl-dpo", "selection": "", "calibrations": {},
+        "rounds": [], "versions": {},
+    }  # fmt: skip
+    write_papers(folder, papers(told, configs, ""))
+    cache = str(tmp_path / "cache")
+    assert set(datasets.get_dataset_config_names(str(folder))) == {"pairs", "transcripts"}
+    found = datasets.load_dataset(str(folder), "pairs", cache_dir=cache)
+    assert set(found) == {"train", "test"}
+    assert sorted(row["id"] for part in found.values() for row in part) == sorted(
+        r["id"] for r in records
+    )
+    assert len(datasets.load_dataset(str(folder), "transcripts", cache_dir=cache)["train"]) == 1

@@ -77,7 +77,9 @@ def test_planted_preferences_of_judges() -> None:
         records.append(
             made(n, chosen=said("Yes.", chosen), rejected=said("No.", rejected), votes=votes)
         )
-    found = metrics(records)
+    both = {"chosen": said("Yes.", "peer"), "rejected": said("No.", "peer")}
+    family = made(10, votes=[vote("a", "j", order="a")], **both)  # type: ignore[arg-type]
+    found = metrics([*records, family])
     assert found["relatives_preferred"] == 0.8
     assert found["first_preferred"] == 0.75
     assert "own_preferred" not in found

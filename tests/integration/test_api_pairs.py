@@ -176,7 +176,8 @@ async def test_without_words_a_record_is_the_same_but_for_what_judges_said(
 async def test_sessions_are_merged_by_seed_over_rounds_and_pages(
     database: Database, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounds = [await played(database, catalogue) for _ in range(2)]
+    others = {"inline": [{"id": id, "prompt": "Why?"} for id in ("s1", "a", "z")]}
+    rounds = [await played(database, catalogue), await played(database, catalogue, seeds=others)]
     told = [(t.seed.id, t.session) async for t in transcripts(database, rounds)]
     assert told == sorted(told)
     assert len(told) == 6

@@ -55,10 +55,9 @@ class Audit:
         self.kept = 0
         self._counts: dict[tuple[Any, ...], int] = {}
         self._tags: Counter[str] = Counter()
-        self._longer: Counter[str] = Counter()
-        self._lengths = {"chosen": 0, "rejected": 0}
-        self._sizes: Counter[int] = Counter()
-        self._ratios: Counter[float] = Counter()
+        self._chosen_length = self._rejected_length = 0
+        self._shapes: dict[tuple[str, int, int], int] = {}
+        """(whether the chosen answer is longer, digits of both lengths in binary) -> pairs."""
         self._margins: Counter[tuple[str, float]] = Counter()
         self._style = Sample()
         self._seeds = 0
@@ -85,11 +84,11 @@ class Audit:
     def _count_lengths(self, record: Record) -> None:
         chosen, rejected = record["chosen"]["text"], record["rejected"]["text"]
         one, other = len(chosen), len(rejected)
-        self._longer["longer" if one > other else "shorter" if one < other else "equal"] += 1
-        self._lengths["chosen"] += one
-        self._lengths["rejected"] += other
-        self._sizes[one.bit_length()] += 1
-        self._ratios[round(math.log2((one + 1) / (other + 1)) * 2) / 2] += 1
+        longer = "longer" if one > other else "shorter" if one < other else "equal"
+        shape = (longer, one.bit_length(), other.bit_length())
+        self._shapes[shape] = self._shapes.get(shape, 0) + 1
+        self._chosen_length += one
+        self._rejected_length += other
         self._style.add(record["id"], chosen, rejected)
 
     @property
@@ -109,9 +108,9 @@ class Audit:
             "generated": generated,
             "kept": self.kept,
             "kept_share": _share(self.kept, generated),
-            "chosen_longer": _share(self._longer["longer"], self.kept),
-            "chosen_length": _share(self._lengths["chosen"], self.kept),
-            "rejected_length": _share(self._lengths["rejected"], self.kept),
+            "chosen_longer": _share(self._by_shape(0).get("longer", 0), self.kept),
+            "chosen_length": _share(self._chosen_length, self.kept),
+            "rejected_length": _share(self._rejected_length, self.kept),
             "seeds": self._seeds,
             **{f"{name}_rate": _share(verdicts.get(name, 0), generated) for name in OUTCOMES},
             **{f"dropped.{name}": _share(n, generated) for name, n in self.dropped.items()},
@@ -161,9 +160,9 @@ class Audit:
             },
             "metrics": _rounded(self.metrics(verdicts, spent_usd)),
             "length": {
-                "chosen": dict(sorted(self._longer.items())),
-                "log2_characters_of_chosen": _sorted(self._sizes),
-                "log2_ratio_chosen_to_rejected": _sorted(self._ratios),
+                "chosen": dict(sorted(self._by_shape(0).items())),
+                "log2_characters_of_chosen": _sorted(self._by_shape(1)),
+                "log2_characters_of_rejected": _sorted(self._by_shape(2)),
                 "style_slopes": self._style.slopes(),
                 "style_sample": self._style.size,
             },
@@ -186,6 +185,12 @@ class Audit:
             for field in fields:
                 found[getattr(kind, field)] += pairs
         return dict(sorted(found.items()))
+
+    def _by_shape(self, field: int) -> Counter[Any]:
+        found: Counter[Any] = Counter()
+        for shape, pairs in self._shapes.items():
+            found[shape[field]] += pairs
+        return found
 
     def _agents(self) -> dict[str, dict[str, int]]:
         """Agent -> on which side how many of its answers are."""

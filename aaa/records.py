@@ -119,8 +119,9 @@ def record(whence: Whence, decided: Decided) -> Record:
     }
 
 
-def _lines(lineage: Mapping[str, Sequence[str]], *agents: str) -> dict[str, list[str]]:
-    return {name: list(lineage.get(name, ())) for name in sorted(set(agents))}
+def _lines(lineage: Mapping[str, Sequence[str]], one: str, other: str) -> dict[str, list[str]]:
+    names = (one,) if one == other else (one, other) if one < other else (other, one)
+    return {name: list(lineage.get(name, ())) for name in names}
 
 
 def _answer(said: Said) -> dict[str, Any]:

@@ -127,6 +127,8 @@ def _inline(seeds: Iterable[InlineSeed]) -> Iterator[Row]:
 
 def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     """The rows of any JSONL, CSV or Parquet file. Raises `InputError` naming file and line."""
+    if path.suffix not in (".jsonl", ".csv", ".parquet"):
+        raise InputError(f"{path}: files of rows end in .jsonl, .csv, .parquet")
     for _, row in _rows(path):
         yield row
 
@@ -135,7 +137,7 @@ def _rows(path: Path) -> Iterator[Row]:
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix)
     if reader is None:
-        raise InputError(f"{path}: files of rows end in {', '.join(readers)}")
+        raise InputError(f"{path}: seeds files end in {', '.join(readers)}")
     try:
         yield from reader(path)
     except (OSError, UnicodeDecodeError) as error:

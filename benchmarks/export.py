@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 from sqlalchemy import text
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -135,10 +138,57 @@ def measured(home: Path, url: str, command: list[str], pairs: int) -> dict[str, 
     }
 
 
+def over_rest(home: Path, url: str, round_id: str, pairs: int) -> dict[str, Any]:
+    """The same pairs as a stream: how fast, and what the server held before, after a tenth, and at most."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = "from aaa.cli import main; main()"
+    server = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "--no-supervisor", "--port", str(port)],
+        env=os.environ | {"AAA_HOME": str(home), "DATABASE_URL": url},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        return _streamed(f"http://127.0.0.1:{port}", psutil.Process(server.pid), round_id, pairs)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _streamed(base: str, server: psutil.Process, round_id: str, pairs: int) -> dict[str, Any]:
+    def held() -> float:
+        return round(server.memory_info().rss / 2**20, 1)
+
+    with httpx.Client(base_url=base, timeout=60, trust_env=False) as client:
+        for _ in range(300):
+            try:
+                client.get("/livez")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        before, tenth, peak, rows, began = held(), 0.0, 0.0, 0, time.perf_counter()
+        with client.stream("GET", f"/v1/rounds/{round_id}/pairs") as response:
+            for number, part in enumerate(response.iter_raw(1 << 20)):
+                rows += part.count(b"\n")
+                if number % 8 == 0:
+                    peak = max(peak, held())
+                    tenth = peak if rows < pairs / 10 else tenth
+        assert rows == pairs, (rows, pairs)
+        return {
+            "rows_per_s": round(rows / (time.perf_counter() - began)),
+            "before_mib": before,
+            "after_a_tenth_mib": tenth,
+            "peak_mib": peak,
+        }
+
+
 def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__)
     reader.add_argument("--pairs", type=int, default=1_000_000)
     reader.add_argument("--formats", nargs="+", default=["trl-dpo", "canonical"])
+    reader.add_argument("--no-rest", action="store_true")
     asked = reader.parse_args()
     with tempfile.TemporaryDirectory() as folder, embedded_server() as url:
         home = Path(folder)
@@ -151,6 +201,8 @@ def main() -> None:
             found[format] = measured(home / "home", url, command, asked.pairs)
             found[format]["mib"] = round(out.stat().st_size / 2**20)
             out.unlink()
+        if not asked.no_rest:
+            found["rest, trl-dpo"] = over_rest(home / "home", url, round_id, asked.pairs)
         print(json.dumps(found, indent=2))
 
 

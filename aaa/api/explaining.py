@@ -12,6 +12,7 @@ from aaa.records import pair_of
 from aaa.store.database import Database
 from aaa.store.reading import find_pair, get_session
 from aaa.store.rounds import get_script
+from aaa.store.whence import line_of
 from aaa.types import CHECKER, Message, Seed
 
 MOST_PLACES = 20
@@ -27,6 +28,20 @@ class Place(BaseModel):
     """Index of the verdict in its session."""
 
 
+class Considered(BaseModel):
+    """Another comparison of the session, and what came of it."""
+
+    verdict: int
+    edge: str
+    a: int
+    b: int
+    outcome: str
+    margin: float | None
+    reason: str
+    pair: str | None
+    """Of a win; `None`: it was dropped, for its outcome."""
+
+
 class Explanation(BaseModel):
     """Everything about a pair; of several places where it was decided, the newest."""
 
@@ -38,6 +53,8 @@ class Explanation(BaseModel):
     options: dict[str, Any]
     """Options of the protocol."""
     seed: Seed
+    evolved_from: tuple[str, ...]
+    """Seeds that this one was evolved from, nearest first."""
     edge: str
     context: list[Message]
     """The chat that both answers answer."""
@@ -49,6 +66,8 @@ class Explanation(BaseModel):
     """The verdict's ballots, with what each judge said word for word."""
     turns: list[TurnShape]
     """The whole session."""
+    considered: list[Considered]
+    """Every other comparison of the session, whether it made a pair or was dropped."""
     attempts: list[AttemptShape]
     """Every request that the session made, with its times."""
     spent: dict[Literal["pair", "session"], Spent]
@@ -86,6 +105,7 @@ async def explain(database: Database, pair_id: str) -> Explanation:
         protocol=script.scenario.protocol.id,
         options=script.scenario.protocol.options,
         seed=session["seed"],
+        evolved_from=await line_of(database, session["seed"]["id"], session["seed"].get("parent")),
         edge=verdict["edge"],
         context=verdict["context"],
         chosen=chosen,
@@ -94,6 +114,7 @@ async def explain(database: Database, pair_id: str) -> Explanation:
         verdict=verdict,
         ballots=[_said(ballot, turns[ballot["turn"]]) for ballot in verdict["ballots"]],
         turns=session["turns"],
+        considered=[_considered(v) for v in session["verdicts"] if v["index"] != verdict_index],
         attempts=session["attempts"],
         spent={"pair": spent(turns[index] for index in own), "session": spent(turns.values())},
         models=_models(turns.values()),
@@ -104,6 +125,11 @@ async def explain(database: Database, pair_id: str) -> Explanation:
         elsewhere=[await _place(database, *other) for other in others[:MOST_PLACES]],
         places=1 + len(others),
     )
+
+
+def _considered(verdict: Mapping[str, Any]) -> Considered:
+    fields = set(Considered.model_fields) - {"verdict"}
+    return Considered(verdict=verdict["index"], **{name: verdict[name] for name in fields})
 
 
 async def _place(database: Database, session: int, verdict: int) -> Place:

@@ -47,6 +47,8 @@ from aaa.cli._shared import as_json, run_to_end, settings
               help="An earlier export: its pairs are left out.")  # fmt: skip
 @click.option("--as", "suffix", type=click.Choice(["parquet", "jsonl"]), default="parquet",
               show_default=True, help="Files in a folder.")  # fmt: skip
+@click.option("--push-to-hub", metavar="OWNER/NAME", help="Upload the folder as a data set, too.")
+@click.option("--public", is_flag=True, help="Where it is made new, anyone may read it.")
 @click.option(
     "--no-audit", is_flag=True, help="Write the rows alone, without card, audit and plots."
 )
@@ -58,6 +60,8 @@ def export(
     fail_if: tuple[str, ...],
     since: tuple[Path, ...],
     suffix: str,
+    push_to_hub: str | None,
+    public: bool,
     no_audit: bool,
     **selectors: tuple[str, ...] | str | None,
 ) -> None:
@@ -67,8 +71,9 @@ def export(
 
     given = _given(selectors)
     wanted = Wanted(
-        rounds, format_, output, given, evaluations, fail_if, since, suffix, not no_audit
-    )
+        rounds, format_, output, given, evaluations, fail_if, since, suffix, not no_audit,
+        push_to_hub, public,
+    )  # fmt: skip
     run_to_end(command(settings(), wanted))
 
 

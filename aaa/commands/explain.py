@@ -28,23 +28,27 @@ def told(story: Story) -> list[str]:
     return [
         f"Pair {story['id']}: a {story['edge']!r} comparison in session {story['session']} of round "
         f"{story['round']} (scenario {story['scenario']}, protocol {story['protocol']})",
-        *_seed(story["seed"]),
+        *_seed(story),
         *_answer("CHOSEN", story["chosen"]),
         *_answer("REJECTED", story["rejected"]),
         *_verdict(story),
         "",
         "THE SESSION, turn by turn",
         *(line for turn in story["turns"] for line in _turn(turn)),
+        *_considered(story),
         *_cost(story),
         *_elsewhere(story),
     ]
 
 
-def _seed(seed: Story) -> list[str]:
+def _seed(story: Story) -> list[str]:
+    seed = story["seed"]
     tags = f" [{', '.join(seed['tags'])}]" if seed.get("tags") else ""
     lines = ["", f"SEED {clean(seed['id'])}{tags}"]
     for message in seed["prompt"]:
         lines += _indented(f"{message['role']}: {message['content']}")
+    if story["evolved_from"]:
+        lines += _indented(f"evolved from {' from '.join(story['evolved_from'])}")
     if seed.get("reference"):
         lines += _indented(f"reference: {seed['reference']}")
     return lines
@@ -108,12 +112,29 @@ def _finding(ballot: Story) -> list[str]:
 
 def _turn(turn: Story) -> list[str]:
     lines = ["", f"[{turn['index']}] {turn['seat']} {turn['agent']}: {turn['purpose']}"]
-    lines += _indented("asked with:", "  ")
+    lines += _indented(f"asked with{_sampling(turn)}:", "  ")
     for message in turn["messages"]:
         lines += _indented(f"{message['role']}: {message['content']}", "    | ")
     if turn["failure"]:
         return [*lines, *_indented(f"failed: {turn['failure']}")]
     return [*lines, *_indented("said:", "  "), *_indented(turn["text"], "    ")]
+
+
+def _sampling(turn: Story) -> str:
+    """What the play set; the rest is the card's."""
+    given = {k: v for k, v in (turn.get("sampling") or {}).items() if v is not None}
+    return f" {', '.join(f'{k} {v}' for k, v in given.items())}" if given else ""
+
+
+def _considered(story: Story) -> list[str]:
+    """What else the session compared, and why it is no pair where it is none."""
+    lines = ["", "WHAT ELSE WAS COMPARED"] if story["considered"] else []
+    for one in story["considered"]:
+        became = f"pair {one['pair']}" if one["pair"] else f"dropped: {one['outcome']}"
+        lines.append(f"  turn {one['a']} and turn {one['b']} ({one['edge']}): {became}")
+        if one["reason"]:
+            lines += _indented(one["reason"], "    ")
+    return lines
 
 
 def _cost(story: Story) -> list[str]:

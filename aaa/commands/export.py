@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,8 @@ from aaa.corpus.sieve import Around, Sieve, limits, sifted
 from aaa.errors import InputError
 from aaa.exporters import Exporter, Fresh, Row, exporter, line
 from aaa.failpoints import hit
-from aaa.records import Record, pair_of
+from aaa.models.publishing import check_name, publish
+from aaa.records import pair_of
 from aaa.seeds import read_rows
 from aaa.settings import Settings
 
@@ -60,6 +62,9 @@ class Wanted(NamedTuple):
     suffix: str = "parquet"
     """Of the files in a folder."""
     audit: bool = True
+    push_to_hub: str | None = None
+    """Name of a data set on the Hugging Face Hub that the folder is uploaded as."""
+    public: bool = False
 
 
 class Asked(NamedTuple):
@@ -84,6 +89,10 @@ async def export(settings: Settings, wanted: Wanted) -> int:
                 count = await _pairs(place, asked)
     if wanted.output != "-":
         say(f"{count} rows written to {wanted.output}")
+    if wanted.push_to_hub is not None:
+        folder, message = Path(wanted.output), f"Export of {', '.join(asked.rounds)}"
+        send = partial(publish, private=not wanted.public, message=message)
+        say(f"uploaded: {await asyncio.to_thread(send, folder, wanted.push_to_hub)}")
     return 0
 
 
@@ -99,6 +108,10 @@ def checked(wanted: Wanted) -> Asked:
     else:
         selecting.for_sessions(selection, wanted.format)
         _only_for_pairs(wanted)
+    if wanted.push_to_hub is not None:
+        check_name(wanted.push_to_hub)
+        if not is_folder(wanted.output):
+            raise InputError("--push-to-hub uploads a folder: give -o a name that ends in /")
     conditions = tuple(map(failing.parse, wanted.fail_if))
     rounds = tuple(dict.fromkeys(wanted.rounds))
     return Asked(rounds, made, wanted.output, selection, wanted, conditions)
@@ -141,22 +154,29 @@ async def _pairs(place: Opened, asked: Asked) -> int:
     return await write(place, asked, rows, audit, scripts)
 
 
-async def _rows(found: Any, asked: Asked, audit: Audit) -> AsyncIterator[tuple[Record, list[Row]]]:
-    """Each kept record with its rows; whatever becomes of a record is counted."""
+Rows = AsyncIterator[list[tuple[str, Row]]]
+"""Some rows at a time, each with the family of its seed."""
+
+
+async def _rows(found: Any, asked: Asked, audit: Audit) -> Rows:
+    """The rows of kept records; whatever becomes of a record is counted."""
     fresh = Fresh(asked.made)
     async with found as chunks:
         async for chunk in chunks:
+            some = []
             for one in chunk:
                 audit.take(one)
                 if one.dropped is None:
-                    yield one.record, list(fresh.rows(one.record))
-                    hit("export.row")
+                    family = one.record["seed"]["family"]
+                    some += [(family, row) for row in fresh.rows(one.record)]
+            yield some
+            hit("export.row")
 
 
-async def _to_stdout(rows: AsyncIterator[tuple[Record, list[Row]]]) -> int:
+async def _to_stdout(rows: Rows) -> int:
     count = 0
-    async for _, some in rows:
-        for row in some:
+    async for some in rows:
+        for _, row in some:
             sys.stdout.buffer.write(line(row))
         count += len(some)
     sys.stdout.buffer.flush()
@@ -166,15 +186,15 @@ async def _to_stdout(rows: AsyncIterator[tuple[Record, list[Row]]]) -> int:
 async def _to_file(
     place: Opened,
     asked: Asked,
-    rows: AsyncIterator[tuple[Record, list[Row]]],
+    rows: Rows,
     audit: Audit,
     scripts: Mapping[str, Any],
 ) -> int:
     path = Path(asked.output)
     with whole(path) as draft:
         sink = open_sink(draft, asked.made.columns, kind_of(path))
-        async for _, some in rows:
-            for row in some:
+        async for some in rows:
+            for _, row in some:
                 sink.write(row)
         hashes = {path.name: sink.close()}
         told = await _told(place.client, asked, audit, scripts, hashes)
@@ -189,16 +209,16 @@ async def _to_file(
 async def _to_folder(
     place: Opened,
     asked: Asked,
-    rows: AsyncIterator[tuple[Record, list[Row]]],
+    rows: Rows,
     audit: Audit,
     scripts: Mapping[str, Any],
 ) -> int:
     share = asked.selection.test_share
     with whole_folder(Path(asked.output)) as draft:
         pairs = Parts(draft, "pairs", asked.made, asked.wanted.suffix)
-        async for record, some in rows:
-            for row in some:
-                pairs.write(part_of(record["seed"]["family"], share), row)
+        async for some in rows:
+            for family, row in some:
+                pairs.write(part_of(family, share), row)
         configs, hashes = {"pairs": pairs.close()}, pairs.hashes
         for name in OF_SESSIONS:
             parts = await _config(place.client, asked, draft, name)

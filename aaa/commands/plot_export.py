@@ -27,7 +27,7 @@ def _panels(audit: Mapping[str, Any]) -> list[tuple[str, Mapping[str, int]]]:
             {"kept": audit["rows"]["kept"], **audit["rows"]["dropped"]},
         ),
         ("length of the chosen answer: log2 of characters", length["log2_characters_of_chosen"]),
-        ("chosen against rejected: log2 of their lengths", length["log2_ratio_chosen_to_rejected"]),
+        ("length of the rejected answer, the same", length["log2_characters_of_rejected"]),
         *margins[:4],
     ]
 

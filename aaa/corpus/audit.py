@@ -8,7 +8,8 @@ whether an answer is right, which nobody here knows.
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 from aaa.corpus.sieve import Sifted
 from aaa.corpus.style_slope import Sample
@@ -16,6 +17,32 @@ from aaa.records import Record, by_checker
 
 OUTCOMES = ("tie", "flip", "error", "abstain")
 """Of verdicts that make no pair."""
+_SIDES = ("chosen", "rejected")
+
+
+class Vote(NamedTuple):
+    """A ballot, as far as it is counted."""
+
+    judge: str
+    found: str
+    """`chosen`, `rejected`, `tie`; `error` where nothing was readable, `none` where no side was preferred."""
+    first: str
+    """The answer that was shown first, of two; empty where one was shown alone."""
+
+
+class Kind(NamedTuple):
+    """What is counted of a pair beside its length, its margin and its tags: few pairs are of many kinds."""
+
+    round: str
+    protocol: str
+    stage: str
+    edge: str
+    judging: str
+    chosen: str
+    rejected: str
+    chosen_model: str
+    rejected_model: str
+    votes: tuple[Vote, ...]
 
 
 class Audit:
@@ -26,18 +53,12 @@ class Audit:
         self._families = families or {}
         self.dropped: Counter[str] = Counter()
         self.kept = 0
-        self._longer: Counter[str] = Counter()
-        self._lengths = {"chosen": 0, "rejected": 0}
-        self._of: dict[str, Counter[str]] = {
-            name: Counter()
-            for name in ("tags", "edges", "protocols", "stages", "judging", "models", "sources")
-        }
-        self._players: dict[str, Counter[str]] = {}
-        self._margins: dict[str, Counter[float]] = {}
-        self._sizes: Counter[int] = Counter()
-        self._ratios: Counter[float] = Counter()
-        self._ballots = Ballots()
-        self._relatives: Counter[str] = Counter()
+        self._counts: dict[tuple[Any, ...], int] = {}
+        self._tags: Counter[str] = Counter()
+        self._chosen_length = self._rejected_length = 0
+        self._shapes: dict[tuple[str, int, int], int] = {}
+        """(whether the chosen answer is longer, digits of both lengths in binary) -> pairs."""
+        self._margins: Counter[tuple[str, float]] = Counter()
         self._style = Sample()
         self._seeds = 0
         self._seed = ""
@@ -49,72 +70,79 @@ class Audit:
             return
         record = sifted.record
         self.kept += 1
+        kind = _kind(record)
+        self._counts[kind] = self._counts.get(kind, 0) + 1
         self._count_lengths(record)
-        self._count_kinds(record)
-        self._ballots.take(record)
-        if self._families:
-            self._count_relatives(record)
+        seed, judging = record["seed"], record["judging"]
+        if seed["id"] != self._seed:
+            self._seed, self._seeds = seed["id"], self._seeds + 1
+        for tag in seed["tags"]:
+            self._tags[tag] += 1
+        if judging["margin"] is not None:
+            self._margins[judging["play"], math.floor(judging["margin"] * 2) / 2] += 1
 
     def _count_lengths(self, record: Record) -> None:
         chosen, rejected = record["chosen"]["text"], record["rejected"]["text"]
         one, other = len(chosen), len(rejected)
-        self._longer["longer" if one > other else "shorter" if one < other else "equal"] += 1
-        self._lengths["chosen"] += one
-        self._lengths["rejected"] += other
-        self._sizes[one.bit_length()] += 1
-        self._ratios[round(math.log2((one + 1) / (other + 1)) * 2) / 2] += 1
+        longer = "longer" if one > other else "shorter" if one < other else "equal"
+        shape = (longer, one.bit_length(), other.bit_length())
+        self._shapes[shape] = self._shapes.get(shape, 0) + 1
+        self._chosen_length += one
+        self._rejected_length += other
         self._style.add(record["id"], chosen, rejected)
 
-    def _count_kinds(self, record: Record) -> None:
-        of, judging, seed = self._of, record["judging"], record["seed"]
-        of["tags"].update(seed["tags"])
-        of["edges"][record["edge"]] += 1
-        of["protocols"][record["protocol"]] += 1
-        of["stages"][record["stage"] or "none"] += 1
-        of["judging"][judging["play"]] += 1
-        of["sources"][record["round"]] += 1
-        for side in ("chosen", "rejected"):
-            of["models"][record[side]["model"] or "unknown"] += 1
-            self._players.setdefault(record[side]["agent"], Counter())[side] += 1
-        if judging["margin"] is not None:
-            half = math.floor(judging["margin"] * 2) / 2
-            self._margins.setdefault(judging["play"], Counter())[half] += 1
-        if seed["id"] != self._seed:
-            self._seed, self._seeds = seed["id"], self._seeds + 1
-
-    def _count_relatives(self, record: Record) -> None:
-        """Ballots of judges that are related to exactly one contestant."""
-        of = self._families
-        family = {side: of.get((record["round"], record[side]["agent"])) for side in _SIDES}
-        for ballot in record["judging"]["ballots"]:
-            own = of.get((record["round"], ballot["judge"]))
-            related = [side for side in _SIDES if own is not None and family[side] == own]
-            if len(related) == 1 and ballot["prefers"] is not None:
-                self._relatives["ballots"] += 1
-                self._relatives["preferred"] += ballot["prefers"] == related[0]
-                if record[related[0]]["agent"] == ballot["judge"]:
-                    self._relatives["own_ballots"] += 1
-                    self._relatives["own_preferred"] += ballot["prefers"] == related[0]
+    @property
+    def _kinds(self) -> dict[Kind, int]:
+        """Kind -> pairs of it."""
+        found = {}
+        for kind, pairs in self._counts.items():
+            votes = tuple(Vote(*vote) for vote in kind[-1])
+            found[Kind._make((*kind[:-1], votes))] = pairs
+        return found
 
     def metrics(self, verdicts: Mapping[str, int], spent_usd: float) -> dict[str, float]:
         """Name -> figure: what `--fail-if` can name. Shares are in [0, 1]; an unknown figure is missing."""
-        generated = sum(verdicts.values())
+        generated, votes = sum(verdicts.values()), votes_of(self._kinds)
+        relatives = self._relatives()
         found: dict[str, float | None] = {
             "generated": generated,
             "kept": self.kept,
             "kept_share": _share(self.kept, generated),
-            "chosen_longer": _share(self._longer["longer"], self.kept),
-            "chosen_length": _share(self._lengths["chosen"], self.kept),
-            "rejected_length": _share(self._lengths["rejected"], self.kept),
+            "chosen_longer": _share(self._by_shape(0).get("longer", 0), self.kept),
+            "chosen_length": _share(self._chosen_length, self.kept),
+            "rejected_length": _share(self._rejected_length, self.kept),
             "seeds": self._seeds,
             **{f"{name}_rate": _share(verdicts.get(name, 0), generated) for name in OUTCOMES},
             **{f"dropped.{name}": _share(n, generated) for name, n in self.dropped.items()},
-            **self._ballots.metrics(),
-            "relatives_preferred": _share(self._relatives["preferred"], self._relatives["ballots"]),
+            "agreement": _share(votes["agreed"], votes["met"]),
+            "unanimous": _share(votes["unanimous"], self.kept),
+            "first_preferred": _share(votes["first"], votes["decided"]),
+            "relatives_preferred": _share(relatives["preferred"], relatives["ballots"]),
+            "own_preferred": _share(relatives["own_preferred"], relatives["own_ballots"]),
             "cost_per_pair_usd": _share(spent_usd, self.kept),
             **{f"{name}_slope": slope for name, slope in self._style.slopes().items()},
         }
         return {name: figure for name, figure in found.items() if figure is not None}
+
+    def _relatives(self) -> Counter[str]:
+        """Ballots of judges that are related to exactly one contestant, and how many preferred it."""
+        found: Counter[str] = Counter()
+        for kind, pairs in self._kinds.items() if self._families else ():
+            for vote in kind.votes:
+                related = self._related(kind, vote.judge)
+                if related is not None and vote.found in (*_SIDES, "tie"):
+                    preferred = pairs * (vote.found == related)
+                    found.update(ballots=pairs, preferred=preferred)
+                    if getattr(kind, related) == vote.judge:
+                        found.update(own_ballots=pairs, own_preferred=preferred)
+        return found
+
+    def _related(self, kind: Kind, judge: str) -> str | None:
+        """The one side that is of the judge's family; `None`: neither, or both."""
+        of = self._families
+        family = of.get((kind.round, judge))
+        sides = [s for s in _SIDES if of.get((kind.round, getattr(kind, s)), judge) == family]
+        return sides[0] if len(sides) == 1 else None
 
     def report(self, verdicts: Mapping[str, int], spent_usd: float) -> dict[str, Any]:
         """`audit.json`, without what only the exporter knows. `verdicts`: outcome -> how many, of the
@@ -132,60 +160,102 @@ class Audit:
             },
             "metrics": _rounded(self.metrics(verdicts, spent_usd)),
             "length": {
-                "chosen": dict(sorted(self._longer.items())),
-                "log2_characters_of_chosen": _sorted(self._sizes),
-                "log2_ratio_chosen_to_rejected": _sorted(self._ratios),
+                "chosen": dict(sorted(self._by_shape(0).items())),
+                "log2_characters_of_chosen": _sorted(self._by_shape(1)),
+                "log2_characters_of_rejected": _sorted(self._by_shape(2)),
                 "style_slopes": self._style.slopes(),
                 "style_sample": self._style.size,
             },
-            "margins": {play: _sorted(found) for play, found in sorted(self._margins.items())},
-            "judges": self._ballots.report(),
-            "relatives": dict(sorted(self._relatives.items())),
-            "agents": {name: dict(sorted(n.items())) for name, n in sorted(self._players.items())},
-            **{name: dict(sorted(found.items())) for name, found in self._of.items()},
+            "margins": self._margins_by_play(),
+            "judges": judges_of(self._kinds),
+            "relatives": dict(sorted(self._relatives().items())),
+            "agents": self._agents(),
+            "models": self._by("chosen_model", "rejected_model"),
+            "tags": dict(sorted(self._tags.items())),
+            "edges": self._by("edge"),
+            "protocols": self._by("protocol"),
+            "stages": self._by("stage"),
+            "judging": self._by("judging"),
+            "sources": self._by("round"),
         }
 
+    def _by(self, *fields: str) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for kind, pairs in self._kinds.items():
+            for field in fields:
+                found[getattr(kind, field)] += pairs
+        return dict(sorted(found.items()))
 
-_SIDES = ("chosen", "rejected")
+    def _by_shape(self, field: int) -> Counter[Any]:
+        found: Counter[Any] = Counter()
+        for shape, pairs in self._shapes.items():
+            found[shape[field]] += pairs
+        return found
 
+    def _agents(self) -> dict[str, dict[str, int]]:
+        """Agent -> on which side how many of its answers are."""
+        sides = {side: self._by(side) for side in _SIDES}
+        names = sorted({name for found in sides.values() for name in found})
+        return {name: {side: sides[side].get(name, 0) for side in _SIDES} for name in names}
 
-class Ballots:
-    """How judges voted on the pairs that are kept."""
-
-    def __init__(self) -> None:
-        self._judges: dict[str, Counter[str]] = {}
-        self._met = self._agreed = self._unanimous = self._pairs = 0
-
-    def take(self, record: Record) -> None:
-        said: dict[str, set[str]] = {}
-        for ballot in record["judging"]["ballots"]:
-            found = ballot["prefers"] or ("error" if ballot["error"] else "none")
-            counts = self._judges.setdefault(ballot["judge"], Counter())
-            counts[found] += 1
-            if found in _SIDES and len(ballot["shown"]) == 2:
-                counts["decided"] += 1
-                counts["first"] += ballot["shown"][0] == found
-            if not by_checker(ballot["judge"]):
-                said.setdefault(ballot["judge"], set()).add(found)
-        self._pairs += 1
-        self._unanimous += all(sides == {"chosen"} for sides in said.values()) and bool(said)
-        sides = [min(found) for found in said.values() if len(found) == 1]
-        for place, one in enumerate(sides):
-            for other in sides[place + 1 :]:
-                self._met += 1
-                self._agreed += one == other
-
-    def metrics(self) -> dict[str, float | None]:
-        decided = sum(found["decided"] for found in self._judges.values())
-        first = sum(found["first"] for found in self._judges.values())
+    def _margins_by_play(self) -> dict[str, dict[str, int]]:
+        plays = sorted({play for play, _ in self._margins})
         return {
-            "agreement": _share(self._agreed, self._met),
-            "unanimous": _share(self._unanimous, self._pairs),
-            "first_preferred": _share(first, decided),
+            play: _sorted({m: n for (of, m), n in self._margins.items() if of == play})
+            for play in plays
         }
 
-    def report(self) -> dict[str, dict[str, int]]:
-        return {name: dict(sorted(found.items())) for name, found in sorted(self._judges.items())}
+
+def _kind(record: Record) -> tuple[Any, ...]:
+    """A `Kind`, as a plain tuple: it is made of every record, and read of few."""
+    chosen, rejected, judging = record["chosen"], record["rejected"], record["judging"]
+    votes = [
+        (
+            ballot["judge"],
+            ballot["prefers"] or ("error" if ballot["error"] else "none"),
+            ballot["shown"][0] if len(ballot["shown"]) == 2 else "",
+        )
+        for ballot in judging["ballots"]
+    ]
+    return (
+        record["round"], record["protocol"], record["stage"] or "none", record["edge"],
+        judging["play"], chosen["agent"], rejected["agent"], chosen["model"] or "unknown",
+        rejected["model"] or "unknown", tuple(votes),
+    )  # fmt: skip
+
+
+def votes_of(kinds: Mapping[Kind, int]) -> Counter[str]:
+    """How judges voted, over all of them.
+
+    `decided` ballots that prefer one of two, `first` of them the one shown first; `unanimous` pairs, on which
+    every judge's every ballot prefers the chosen answer; `met` pairs of judges that each said one thing,
+    `agreed` of them the same.
+    """
+    found: Counter[str] = Counter()
+    for kind, pairs in kinds.items():
+        said: dict[str, set[str]] = {}
+        for vote in kind.votes:
+            if vote.first and vote.found in _SIDES:
+                found.update(decided=pairs, first=pairs * (vote.first == vote.found))
+            if not by_checker(vote.judge):
+                said.setdefault(vote.judge, set()).add(vote.found)
+        sides = [min(one) for one in said.values() if len(one) == 1]
+        met = list(combinations(sides, 2))
+        found.update(
+            met=pairs * len(met),
+            agreed=pairs * sum(one == other for one, other in met),
+            unanimous=pairs * (bool(said) and all(one == {"chosen"} for one in said.values())),
+        )
+    return found
+
+
+def judges_of(kinds: Mapping[Kind, int]) -> dict[str, dict[str, int]]:
+    """Judge -> its ballots by what they found."""
+    found: dict[str, Counter[str]] = {}
+    for kind, pairs in kinds.items():
+        for vote in kind.votes:
+            found.setdefault(vote.judge, Counter())[vote.found] += pairs
+    return {name: dict(sorted(counts.items())) for name, counts in sorted(found.items())}
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -89,9 +89,9 @@ class Fresh:
     def rows(self, record: Record) -> Iterator[Row]:
         """The record's rows, without those that are there already."""
         key = self._made.key
-        if key is None:
-            yield from self._made.rows(record)
-            return
+        return self._made.rows(record) if key is None else self._new(record, key)
+
+    def _new(self, record: Record, key: Callable[[Row], Hashable]) -> Iterator[Row]:
         if record["seed"]["id"] != self._seed:
             self._seed, self._seen = record["seed"]["id"], set()
         for row in self._made.rows(record):

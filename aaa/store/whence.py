@@ -77,6 +77,16 @@ async def families(database: Database, round_ids: Sequence[str]) -> dict[str, st
     return {child: _head(known, child) for child in own}
 
 
+async def line_of(database: Database, seed: str, parent: str | None) -> tuple[str, ...]:
+    """The seeds that this one was evolved from, nearest first; empty for one that nobody evolved."""
+    line: list[str] = []
+    async with database.begin() as connection:
+        while parent is not None and parent not in (seed, *line):
+            line.append(parent)
+            parent = (await _parents(connection, {parent})).get(parent)
+    return tuple(line)
+
+
 async def _parents(connection: AsyncConnection, children: set[str]) -> dict[str, str]:
     """Child -> parent, for those of these that have one."""
     parent = sessions.c.seed["parent"].astext

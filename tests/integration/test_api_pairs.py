@@ -104,6 +104,10 @@ async def test_why_a_pair_is_what_it_is(
     assert why["chosen"]["messages"][-1]["content"].count("say more by teacher")
     assert why["verdict"]["outcome"] == "win"
     assert [b["order"] for b in why["ballots"]] == ["ab", "ba"]
+    assert why["evolved_from"] == []
+    others = [(one["edge"], one["outcome"], one["pair"] is None) for one in why["considered"]]
+    assert ("peer", "tie", True) in others
+    assert ("revision", "win", False) in others
     assert all(orjson.loads(b["text"])["better"] for b in why["ballots"])
     turns = len(why["turns"])
     assert [turn["index"] for turn in why["turns"]] == list(range(turns))
@@ -172,7 +176,8 @@ async def test_without_words_a_record_is_the_same_but_for_what_judges_said(
 async def test_sessions_are_merged_by_seed_over_rounds_and_pages(
     database: Database, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounds = [await played(database, catalogue) for _ in range(2)]
+    others = {"inline": [{"id": id, "prompt": "Why?"} for id in ("s1", "a", "z")]}
+    rounds = [await played(database, catalogue), await played(database, catalogue, seeds=others)]
     told = [(t.seed.id, t.session) async for t in transcripts(database, rounds)]
     assert told == sorted(told)
     assert len(told) == 6
@@ -212,6 +217,8 @@ async def test_evolved_seeds_belong_to_the_head_of_their_line(
     }
     await played(database, catalogue, seeds={"inline": evolved[1:2]})
     assert (await whence.families(database, [round_id]))["deeper"] == "s0"
+    assert await whence.line_of(database, "deeper", "deep") == ("deep", "s0")
+    assert await whence.line_of(database, "self", "self") == ()
     heads = {t.seed.id: t.family async for t in transcripts(database, [round_id])}
     assert heads == {"deeper": "s0", "odd": "unheard-of", "self": "self"}
 

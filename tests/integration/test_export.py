@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from aaa.api.server import local_api
 from aaa.catalogue import Catalogue
+from aaa.commands.explain import explain
 from aaa.commands.export import Wanted, export
 from aaa.corpus.conditions import Refused
 from aaa.errors import InputError, NotFound, SetupError
@@ -283,6 +284,24 @@ async def test_an_index_of_data_sets_keeps_its_other_entries(
     entries = json.loads((tmp_path / "dataset_info.json").read_text())
     assert list(entries) == ["mine", "pairs"]
     assert entries["pairs"]["file_name"] == "pairs.jsonl"
+
+
+async def test_the_story_of_a_row_by_its_id_alone(
+    settings: Settings, round_id: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await export(settings, wanted(round_id, tmp_path / "p.jsonl", "trl-kto"))
+    row = lines(tmp_path / "p.jsonl")[1]
+    assert row["id"].endswith("-rejected")
+    capsys.readouterr()
+    assert await explain(settings, row["id"], as_json=False) == 0
+    told = capsys.readouterr().out
+    for part in (
+        *("SEED s0 [test]", "REJECTED: turn 0, draft by pupil (served as stub-1)"),
+        *("VERDICT by judging play 'pairwise': win", "judge, order ba: prefers turn"),
+        *("THE SESSION, turn by turn", "WHAT ELSE WAS COMPARED", "(peer): dropped: tie"),
+        *("WHAT IT TOOK", "pair: 4 calls", row["completion"][0]["content"]),
+    ):
+        assert part in told, part
 
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [

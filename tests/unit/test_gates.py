@@ -69,6 +69,11 @@ async def test_near_duplicate_rows_leave_the_first() -> None:
         records.append(made(100 + n, chosen=near, rejected=first["rejected"]["text"]))
     told = await fate(records, ("gate", "near_duplicate"))
     assert [id for id, why in told.items() if why] == [f"p{100 + n}" for n in range(5)]
+    more = records[0]["chosen"]["text"] + " and one more end."
+    records = [records[0], made(1, chosen=more, rejected=records[0]["rejected"]["text"])]
+    assert list((await fate(records, ("gate", "near_duplicate=1"))).values()) == [None, None]
+    told = await fate(records, ("gate", "near_duplicate=0.8"))
+    assert list(told.values()) == [None, "near_duplicate"]
 
 
 def evaluated(n: int) -> Evaluations:

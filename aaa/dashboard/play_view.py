@@ -4,6 +4,7 @@ Who speaks stands in a column at the left, in the colour of the seat; what is sa
 answer that was revised fades, the words that a revision added stand out, verdicts get a line.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,6 +30,9 @@ from aaa.dashboard.theatre import Ruling, Speech, Stage, Vote
 _ANSWERS = ("draft", "revision", "answer")
 _REVISED = ("revision", "constitution")
 """Edges on which an answer meets a revision of it."""
+_CODE = re.compile(r"^[a-z]+(?:_[a-z]+)*: ")
+"""What a reason begins with where it has a code: `no_content: answer a has no content`."""
+_SIDE = re.compile(r"\banswer ([ab])\b")
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -201,13 +205,25 @@ def verdict_words(ruling: Ruling, stage: Stage | None = None) -> str:
         return f"verdict: {_side_name(ruling, stage, ruling.winner)} wins" + (
             f" ({facts})" if facts else ""
         )
+    if ruling.outcome == "abstain":
+        return f"verdict: none, {_abstained(ruling, stage)}"
     why = {
         "tie": f"tie ({margin})" if margin else "tie",
         "flip": "flip: the preference changed with the order",
         "error": "none, a ballot could not be read",
-        "abstain": "none" if ruling.reason else "none, no judge was left",
     }.get(ruling.outcome, one_line(ruling.outcome))
     return f"verdict: {why}" + (f" · {one_line(ruling.reason)}" if ruling.reason else "")
+
+
+def _abstained(ruling: Ruling, stage: Stage | None) -> str:
+    """Why there is no verdict: the reason on record without its code, else what the ballots say."""
+    if ruling.reason:
+        words = _CODE.sub("", one_line(ruling.reason))
+        return _SIDE.sub(lambda found: _side_name(ruling, stage, found[1]), words)
+    if not ruling.votes:
+        return "nobody was asked"
+    undecided = sum(not vote.prefers for vote in ruling.votes)
+    return f"{undecided} of {len(ruling.votes)} ballots preferred neither"
 
 
 def latest_rows(state: State, width: int, height: int, now: float) -> list[Line]:

@@ -4,7 +4,7 @@ Pure: no clock, no I/O; times are the events' own. Unknown kinds and odd fields 
 never raise. Left out: the values themselves (`known`), and the words on stage (`theatre`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from aaa.dashboard.known import (
     OUTCOMES,
     SEATS,
     TERMINAL,
+    Gate,
     Happening,
     Lane,
     Running,
@@ -79,6 +80,39 @@ def told(state: State, session: Mapping[str, Any]) -> State:
     return (
         state if state.stage is None else replace(state, stage=theatre.told(state.stage, session))
     )
+
+
+def looked(state: State, round: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]) -> State:
+    """With what events do not tell: money reserved, and how the gates of its models stand."""
+    return replace(
+        state,
+        reserved_usd=max(0.0, number(round, "reserved_usd") or 0.0),
+        gates={text(gate, "agent"): _gate(gate) for gate in gates[:MOST_LANES]},
+    )
+
+
+def _gate(gate: Mapping[str, Any]) -> Gate:
+    return Gate(
+        state=text(gate, "state"),
+        concurrency=count(gate, "concurrency"),
+        in_flight=count(gate, "in_flight"),
+        waiting=count(gate, "waiting"),
+        opens_at=moment(gate, "opens_at"),
+        why=text(gate, "why")[:300],
+    )
+
+
+def pinned(state: State, session: Mapping[str, Any]) -> State:
+    """With that session on stage, as its transcript tells it, until another is pinned or it is let go."""
+    known = state.running.get(text(session, "id"))
+    since = known.since if known else moment(session, "started_at")
+    stage = Stage(text(session, "id"), known.seed if known else "", since, state.last_at)
+    return replace(state, stage=theatre.told(stage, session), pinned=True)
+
+
+def let_go(state: State) -> State:
+    """With a stage that follows what happens again."""
+    return replace(state, pinned=False)
 
 
 # The round
@@ -280,7 +314,10 @@ def _direct(state: State, session: str, kind: str, at: float, data: Mapping[str,
     stage = state.stage
     running = state.running.get(session)
     if stage is None or (
-        stage.session != session and running is not None and _may_leave(stage, at)
+        stage.session != session
+        and running is not None
+        and not state.pinned
+        and _may_leave(stage, at)
     ):
         seed = running.seed if running else text(data, "seed")
         stage = Stage(session, seed, running.since if running else None, at)

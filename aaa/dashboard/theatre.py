@@ -12,6 +12,7 @@ from aaa.dashboard.reading import count, mapping, moment, number, rows, text
 
 MOST_SPEECHES, MOST_RULINGS = 96, 48
 """Kept of one session; older ones leave."""
+ENDED = ("completed", "failed", "cancelled")
 LONGEST_TEXT = 20_000
 """Characters kept of one text; `characters` still says how long it is."""
 
@@ -122,13 +123,27 @@ def told(stage: Stage, session: Mapping[str, Any]) -> Stage:
         stage = spoke(stage, turn)
     for verdict in rows(session, "verdicts"):
         stage = ruled(stage, verdict)
-    seed = mapping(session, "seed")
+    seed, status = mapping(session, "seed"), text(session, "status")
+    ended = status in ENDED
     return replace(
         stage,
         seed=text(seed, "id") or stage.seed,
         since=moment(session, "started_at") or stage.since,
         prompt=_prompt(seed) or stage.prompt or "(no prompt)",
+        status=status if ended else stage.status,
+        reason=text(session, "message") or text(session, "reason") if ended else stage.reason,
+        finished_at=moment(session, "finished_at") if ended else stage.finished_at,
     )
+
+
+def cut_at(stage: Stage, turns: int) -> Stage:
+    """The stage as it was after so many of its turns: for stepping through."""
+    speeches = stage.speeches[: max(0, turns)]
+    if len(speeches) == len(stage.speeches):
+        return stage
+    spoken = max((speech.index + 1 for speech in speeches), default=0)
+    rulings = tuple(ruling for ruling in stage.rulings if ruling.after <= spoken)
+    return replace(stage, speeches=speeches, rulings=rulings, status="", reason="")
 
 
 def _prompt(seed: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from aaa.dashboard.known import State
 from aaa.dashboard.play_view import verdict_words
 from aaa.dashboard.render import render, render_svg, rows
 from aaa.dashboard.state import opening, reduce, told
+from aaa.dashboard.theatre import Vote
 from tests.helpers.classroom import CHINESE, START, events, iso, round_json, session_json
 from tests.helpers.hostile import HOSTILE, OUR_OWN, forbidden
 
@@ -214,6 +215,26 @@ def test_verdicts_in_words() -> None:
     assert verdict_words(replace(win, outcome="tie")) == "verdict: tie (margin 3.0 nats)"
     later = replace(win, a=win.b)
     assert verdict_words(later, stage).startswith("verdict: later revision wins")
+
+
+@pytest.mark.parametrize(
+    ("reason", "votes", "said"),
+    [
+        ("every judge is related to a contestant", 0, "every judge is related to a contestant"),
+        ("no_content: answer a has no content", 0, "draft has no content"),
+        ("suspect_text: answer b speaks to its judge: 'A'", 0, "revision speaks to its judge: 'A'"),
+        ("in_between: neither the best nor the worst", 0, "neither the best nor the worst"),
+        ("", 0, "nobody was asked"),
+        ("", 2, "2 of 2 ballots preferred neither"),
+    ],
+)
+def test_an_abstention_says_its_real_reason(reason: str, votes: int, said: str) -> None:
+    stage = at(75).stage
+    assert stage is not None
+    win = next(r for r in stage.rulings if r.outcome == "win")
+    none = replace(win, outcome="abstain", winner="", reason=reason)
+    none = replace(none, votes=tuple(Vote("j", order, "", "") for order in ("ab", "ba")[:votes]))
+    assert verdict_words(none, stage) == f"verdict: none, {said}"
 
 
 def test_small_words() -> None:

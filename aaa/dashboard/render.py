@@ -4,10 +4,7 @@ Narrow screens stack the parts, wide ones (from 140 columns) put the theatre bes
 where the state comes from, and when to draw (`live`).
 """
 
-import io
-
-from rich.console import Console, Group
-from rich.terminal_theme import TerminalTheme
+from rich.console import Group
 
 from aaa.dashboard.clean import one_line
 from aaa.dashboard.ink import Line, clock, ends, line, to_width
@@ -19,14 +16,6 @@ WIDE = 140
 """Columns from which the theatre stands beside the rest."""
 SMALLEST = (40, 12)
 """Columns and rows below which parts are cut off."""
-_THEME = TerminalTheme(
-    (24, 26, 31),
-    (214, 218, 224),
-    [(40, 44, 52), (224, 108, 117), (152, 195, 121), (229, 192, 123),
-     (97, 175, 239), (198, 120, 221), (86, 182, 194), (171, 178, 191)],
-    [(110, 118, 132), (240, 128, 137), (172, 215, 141), (249, 212, 143),
-     (117, 195, 255), (218, 140, 241), (106, 202, 214), (240, 242, 245)],
-)  # fmt: skip
 
 
 def render(state: State, width: int, height: int, now: float) -> Group:
@@ -112,13 +101,3 @@ def _footer(state: State, width: int) -> Line:
         return to_width(line((f" event {state.last_id:,}, the last", "dim")), width)
     hint = line((f" {one_line(state.hint)}", "dim"))
     return ends(hint, line((f"event {state.last_id:,} ", "dim")), width)
-
-
-def render_svg(state: State, width: int, height: int) -> str:
-    """The screen as an SVG picture, as of the state's last event."""
-    console = Console(
-        record=True, width=width, height=height, file=io.StringIO(), force_terminal=True,
-        color_system="truecolor", legacy_windows=False, no_color=False,
-    )  # fmt: skip
-    console.print(render(state, width, height, state.last_at))
-    return console.export_svg(title=f"aaa watch {one_line(state.id)}", theme=_THEME)

@@ -112,7 +112,8 @@ def pinned(state: State, session: Mapping[str, Any]) -> State:
 
 def let_go(state: State) -> State:
     """With a stage that follows what happens again."""
-    return replace(state, pinned=False)
+    stage = None if state.stage is None else replace(state.stage, touched=0.0)
+    return replace(state, pinned=False, stage=stage)
 
 
 # The round

@@ -33,6 +33,8 @@ class Speech:
     latency_s: float | None
     failure: str
     """Kind of failure; `""`: it was answered."""
+    heard: tuple[int, ...] = ()
+    """Indexes of the critiques that stood in its prompt; `()`: none, or not known."""
 
     @property
     def is_cut(self) -> bool:
@@ -97,10 +99,10 @@ class Stage:
         return not self.prompt or any(speech.is_cut for speech in self.speeches)
 
 
-def spoke(stage: Stage, data: Mapping[str, Any]) -> Stage:
+def spoke(stage: Stage, data: Mapping[str, Any], heard: tuple[int, ...] = ()) -> Stage:
     """A `turn` event, or a turn of the transcript."""
     known = {speech.index: speech for speech in stage.speeches}
-    speech = _speech(data)
+    speech = replace(_speech(data), heard=heard)
     known[speech.index] = speech
     kept = tuple(known[index] for index in sorted(known))[-MOST_SPEECHES:]
     return replace(stage, speeches=kept)
@@ -119,8 +121,9 @@ def told(stage: Stage, session: Mapping[str, Any]) -> Stage:
     """With what the session's transcript (`GET /v1/sessions/{id}`) adds; another session's adds nothing."""
     if text(session, "id") != stage.session:
         return stage
+    critiques = [turn for turn in rows(session, "turns") if text(turn, "purpose") == "critique"]
     for turn in rows(session, "turns"):
-        stage = spoke(stage, turn)
+        stage = spoke(stage, turn, _heard(turn, critiques))
     for verdict in rows(session, "verdicts"):
         stage = ruled(stage, verdict)
     seed, status = mapping(session, "seed"), text(session, "status")
@@ -134,6 +137,15 @@ def told(stage: Stage, session: Mapping[str, Any]) -> Stage:
         reason=text(session, "message") or text(session, "reason") if ended else stage.reason,
         finished_at=moment(session, "finished_at") if ended else stage.finished_at,
     )
+
+
+def _heard(turn: Mapping[str, Any], critiques: list[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Indexes of the critiques whose words stand in a revision's prompt."""
+    if text(turn, "purpose") != "revision":
+        return ()
+    prompt = "\n".join(text(message, "content") for message in rows(turn, "messages"))
+    said = ((count(one, "index"), text(one, "text").strip()) for one in critiques)
+    return tuple(index for index, words in said if words and words in prompt)
 
 
 def cut_at(stage: Stage, turns: int) -> Stage:

@@ -6,6 +6,7 @@ Left out: what becomes of the answer. Words of others go through `line`, never a
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -16,7 +17,7 @@ from textual.widgets import Input, Static
 from aaa.dashboard.ink import line
 
 _BOX = """
-{name} {{ align: center middle; }}
+{name} {{ align: center middle; background: transparent; }}
 {name} > Vertical {{
     width: auto; max-width: 90%; height: auto; max-height: 95%; padding: 1 2;
     border: round ansi_cyan;
@@ -81,9 +82,8 @@ class Keys(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical():
-            yield Static(line((self._title, "bold")))
-            for key, does in self._keys:
-                yield Static(line((f"{key:>9}", "bold cyan"), f"  {does}"))
+            keys = (line((f"{key:>9}", "bold cyan"), f"  {does}") for key, does in self._keys)
+            yield Static(Text("\n").join([line((self._title, "bold")), *keys]))
 
     def on_key(self, pressed: Key) -> None:
         pressed.stop()  # it is no key of the screen below

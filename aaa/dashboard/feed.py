@@ -40,7 +40,7 @@ class Feed:
     ) -> None:
         """With `stop_at_pause`, `over` is set where the round stands still, and where it ends."""
         self.client, self.round, self.replay = client, round, replay
-        self.state = states.opening(round)
+        self.state = states.opening(dict(round), whole=replay is not None)
         self.over = asyncio.Event()
         self.changes = 0
         """Grows with each thing heard: who drew at the same number need not draw again."""

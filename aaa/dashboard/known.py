@@ -127,6 +127,8 @@ class State:
     """Sessions in the round."""
     last_id: int = 0
     """Id of the newest event seen."""
+    counted_to: int = 0
+    """Id up to which the counters came with the round; events until there change none of them."""
     known_id: int = 0
     """Id of the newest event when the watcher came: before it, he is catching up."""
     last_at: float = 0.0

@@ -133,7 +133,8 @@ def _verdicts(state: State, width: int) -> Line:
         number = state.outcomes.get(outcome, 0)
         style = OUTCOME_STYLES[outcome] if number else "dim"
         left.append_text(line(" ", (str(number), f"bold {style}"), (f" {outcome} ", style)))
-    for kind in (kind for kind in NOTES if kind in state.noted):
+    known = () if state.counted_to else NOTES  # what a past that was not read held is not known
+    for kind in (kind for kind in known if kind in state.noted):
         left.append_text(line(" ", (amount(state.noted[kind]), "bold"), (f" {kind} ", "dim")))
     pairs = line((amount(state.pairs), "bold green"), " pair " if state.pairs == 1 else " pairs ")
     return ends(left, pairs, width)
@@ -198,7 +199,7 @@ def _lane(state: State, key: tuple[str, str], width: int, now: float) -> Line:
     flying = len(calls) - len(waiting)
     numbers = (
         (_flying(flying, state.gates.get(agent)), "bold" if flying else "dim"),
-        (amount(lane.answered), ""),
+        (("≥ " if state.counted_to else "") + amount(lane.answered), ""),
         (rate(lane.window.rates(now, state.started_at).tokens_per_s), ""),
         (f"{lane.latency_s / lane.answered:.1f} s" if lane.answered else "–", ""),
         _lane_trouble(lane, waiting, None if state.is_over else state.gates.get(agent), now),

@@ -36,8 +36,46 @@ STALE_S = 90.0
 Change = Callable[[State, float, Mapping[str, Any]], State]
 
 
-def opening(round: Mapping[str, Any]) -> State:
-    """The state before the first event, from the round as the API tells it."""
+LONGEST_PAST, CALLS_A_SESSION = 5_000, 40
+"""Events of the past that are read, at least, and for each session that may be under way."""
+COUNTERS = (
+    "finished", "turns_finished", "turns", "prompt_tokens", "completion_tokens", "spent_usd",
+    "unpriced", "outcomes", "pairs",
+)  # fmt: skip
+"""What a round tells as a whole, so that a long past need not be read for it."""
+
+
+def opening(round: Mapping[str, Any], *, whole: bool = True) -> State:
+    """The state before the first event, from the round as the API tells it.
+
+    Unless the `whole` past is wanted, a long one is left out: `last_id` is then where to begin, and
+    counters come from the round.
+    """
+    state = _before(round)
+    past = max(LONGEST_PAST, CALLS_A_SESSION * count(round, "concurrency"))
+    if whole or state.known_id <= 2 * past:
+        return state
+    sessions, verdicts = mapping(round, "sessions"), mapping(round, "verdicts")
+    started = moment(round, "started_at")
+    return replace(
+        state,
+        status=text(round, "status"),
+        last_id=state.known_id - past,
+        counted_to=state.known_id,
+        started_at=started,
+        resumed_at=started,
+        finished={status: count(sessions, status) for status in TERMINAL},
+        turns_finished=count(round, "turns"),
+        turns=count(round, "turns"),
+        prompt_tokens=count(round, "prompt_tokens"),
+        completion_tokens=count(round, "completion_tokens"),
+        spent_usd=number(round, "spent_usd") or 0.0,
+        outcomes={outcome: count(verdicts, outcome) for outcome in OUTCOMES},
+        pairs=count(round, "pairs"),
+    )
+
+
+def _before(round: Mapping[str, Any]) -> State:
     last = count(round, "last_event")
     lanes = [
         (str(seat), str(agent))
@@ -70,7 +108,9 @@ def reduce(state: State, event: Happening) -> State:
     change = _CHANGES.get(event.kind)
     if change is None:
         return state
-    state = change(state, at, event.data)
+    before, state = state, change(state, at, event.data)
+    if event.id <= state.counted_to:
+        state = replace(state, **{name: getattr(before, name) for name in COUNTERS})
     session = text(event.data, "session")
     return _direct(state, session, event.kind, at, event.data) if session else state
 

@@ -5,6 +5,7 @@ A pseudo-terminal runs the command, `pyte` reads what it writes; nothing of the 
 
 import contextlib
 import fcntl
+import itertools
 import os
 import pty
 import re
@@ -79,6 +80,27 @@ class Terminal:
                 return
             self._take(found)
 
+    @property
+    def keyboard(self) -> int:
+        """The file that keys are written to."""
+        return self._file
+
+    def read_some(self, for_s: float) -> None:
+        """Take in what is written for exactly so long."""
+        end = time.monotonic() + for_s
+        while (left := end - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._file], [], [], left)
+            if ready:
+                self._take(os.read(self._file, 65536))
+
+    def read_raw(self, for_s: float) -> None:
+        """Take in what is written, at most for so long, without drawing it yet: for who takes the time."""
+        ready, _, _ = select.select([self._file], [], [], for_s)
+        if ready:
+            found = os.read(self._file, 65536)
+            self.written += found
+            self._left += found
+
     def _take(self, found: bytes) -> None:
         self.written += found
         whole = self._left + found
@@ -134,16 +156,18 @@ class Terminal:
         return [self._row(number) for number in range(self.screen.lines)]
 
     def _row(self, number: int) -> Text:
-        row, text = self.screen.buffer[number], Text(no_wrap=True, end="")
-        for place in range(self.screen.columns):
-            char = row[place]
-            style = Style(
-                color=_colour(char.fg), bgcolor=_colour(char.bg), bold=char.bold,
-                italic=char.italics, underline=char.underscore, strike=char.strikethrough,
-                reverse=char.reverse,
-            )  # fmt: skip
-            text.append(char.data, style)
+        row, text = self.screen.buffer[number], Text(no_wrap=True)
+        cells = [row[place] for place in range(self.screen.columns)]
+        for style, run in itertools.groupby(cells, _style):
+            text.append("".join(cell.data for cell in run), style)
         return text
+
+
+def _style(cell: pyte.screens.Char) -> Style:
+    return Style(
+        color=_colour(cell.fg), bgcolor=_colour(cell.bg), bold=cell.bold, italic=cell.italics,
+        underline=cell.underscore, strike=cell.strikethrough, reverse=cell.reverse,
+    )  # fmt: skip
 
 
 _NAMES = {"brown": "yellow", "brightbrown": "bright_yellow", "bfightmagenta": "bright_magenta"}

@@ -314,6 +314,22 @@ class Client:
     async def scenarios(self) -> list[Json]:
         return [row async for row in self._pages("/v1/scenarios", {}, None)]
 
+    async def create_token(self, name: str, role: str, expires_in_s: float | None) -> Json:
+        """Make a token for a caller; `token` of what comes back is told this once."""
+        asked = {"name": name, "role": role, "expires_in_s": expires_in_s}
+        made: Json = await self._ask("POST", "/v1/tokens", asked)
+        return made
+
+    async def tokens(self) -> list[Json]:
+        """Every token that was made, without itself."""
+        found: Json = await self._ask("GET", "/v1/tokens")
+        return list(found["items"])
+
+    async def revoke_token(self, token_id: str) -> Json:
+        """Have it let nobody in any more."""
+        found: Json = await self._ask("DELETE", _path("tokens", token_id))
+        return found
+
     async def ready(self) -> bool:
         """Whether the control plane can work: database, schema and cluster are there."""
         async with self._stream("/readyz") as response:

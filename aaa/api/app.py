@@ -5,6 +5,7 @@ Kill it, restart it, run several: what rounds do is decided by rows. Left out: l
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -13,13 +14,25 @@ from starlette.routing import BaseRoute
 
 import aaa
 from aaa.api import catalogue as agents_and_scenarios
-from aaa.api import courses, events, gates, health, judging, pairs, ratings, rounds, sessions
-from aaa.api.guard import check_caller, limit_body, needs, open_paths
+from aaa.api import (
+    courses,
+    events,
+    gates,
+    health,
+    judging,
+    pairs,
+    ratings,
+    rounds,
+    sessions,
+    tokens,
+)
+from aaa.api.guard import callers, check_caller, limit_body, needs, open_paths
 from aaa.api.problems import STALLED_S, Problem, answer_problems, last_resort
 from aaa.api.sse import KEEP_ALIVE_S, Listening
 from aaa.catalogue import Catalogue
 from aaa.settings import Settings
 from aaa.store.database import Database
+from aaa.store.tokens import role_of_token
 
 
 def create_app(
@@ -28,12 +41,14 @@ def create_app(
     catalogue: Catalogue,
     *,
     token: str | None = None,
+    guarded: bool | None = None,
     keep_alive_s: float = KEEP_ALIVE_S,
     stalled_s: float = STALLED_S,
 ) -> FastAPI:
     """The control plane's application.
 
-    With `token`, every `/v1` route wants it; without, only this machine's users are served.
+    `guarded` (by default where there is `token`), every `/v1` route wants that token or one on record;
+    else only this machine's users are served.
     `app.state.listening` are the event streams, to be closed before the server stops.
     """
     listening = Listening(database, keep_alive_s=keep_alive_s)
@@ -47,10 +62,11 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.listening = listening
-    app.state.guarded = token is not None
+    app.state.guarded = token is not None if guarded is None else guarded
     answer_problems(app)
     app.add_middleware(limit_body)
-    app.add_middleware(check_caller, token=token, opened=open_paths(app.routes))
+    knows = callers(token, partial(role_of_token, database)) if app.state.guarded else None
+    app.add_middleware(check_caller, knows=knows, opened=open_paths(app.routes))
     app.add_middleware(last_resort, stalled_s=stalled_s)  # added last, so outermost
     return app
 
@@ -67,6 +83,7 @@ def _routes(database: Database, catalogue: Catalogue, listening: Listening) -> I
         gates.routes(database),
         ratings.routes(database),
         judging.routes(database, catalogue),
+        tokens.routes(database),
         agents_and_scenarios.routes(database, catalogue),
         _description(),
     ):

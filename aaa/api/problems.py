@@ -63,10 +63,11 @@ MEANINGS: Mapping[int, str] = {
     413: "The body is too large",
     421: "The Host header names another server",
     422: "The request is not well formed, or names what cannot be played",
+    429: "Too many requests; `Retry-After` says when the next may come",
     500: "A defect of ours; the server's log says more",
     503: "The database or the cluster does not answer now",
 }
-ALWAYS = (401, 403, 421, 422, 500, 503)
+ALWAYS = (401, 403, 421, 422, 429, 500, 503)
 """What any route may answer."""
 
 Told = dict[int | str, dict[str, Any]]

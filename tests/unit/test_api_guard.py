@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, FastAPI
 from fastapi.routing import APIRoute
 
 from aaa.api.app import create_app
-from aaa.api.guard import check_caller, limit_body, needs, open_paths, role_of
+from aaa.api.guard import Role, check_caller, limit_body, needs, open_paths, role_of
 from aaa.api.problems import MEDIA_TYPE, answer_problems
 from aaa.settings import Settings
 from aaa.store.database import Database
@@ -80,6 +80,7 @@ def test_every_route_states_a_role(guarded: FastAPI) -> None:
     for route in routes:
         reads = route.methods == {"GET"}
         wanted = "open" if route.path in OPEN else "viewer" if reads else "operator"
+        wanted = "admin" if route.path.startswith("/v1/tokens") else wanted
         assert role_of(route) == wanted, route.path
 
 
@@ -116,6 +117,27 @@ async def test_no_route_without_the_token(guarded: FastAPI, header: str | None) 
 async def test_what_is_no_route_is_closed_too(guarded: FastAPI, path: str) -> None:
     async with client(guarded) as api:
         assert (await api.get(path)).status_code == 401
+
+
+async def test_who_guesses_is_slowed_down_and_who_knows_is_not_locked_out(
+    guarded: FastAPI,
+) -> None:
+    async with client(guarded) as api:
+        wrong = {"Authorization": "Bearer wrong"}
+        said = [(await api.get("/v1/scenarios", headers=wrong)).status_code for _ in range(102)]
+        assert said[:100] == [401] * 100
+        refused = await api.get("/v1/scenarios", headers=wrong)
+        assert refused.status_code == 429
+        assert refused.headers["content-type"] == MEDIA_TYPE
+        assert int(refused.headers["retry-after"]) >= 1
+
+
+async def test_a_token_may_ask_so_often(guarded: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with client(guarded) as api:
+        said = [(await api.get("/v1/nothing", headers=headers)).status_code for _ in range(700)]
+    assert set(said) == {404, 429}
+    assert said[:500] == [404] * 500
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -261,5 +283,7 @@ async def test_guard_leaves_other_protocols_alone() -> None:
 
     async def nothing(*_: Any) -> Any: ...
 
-    await check_caller(app, TOKEN, frozenset())({"type": "lifespan"}, nothing, nothing)
+    async def knows(token: str) -> Role | None: ...
+
+    await check_caller(app, knows, frozenset())({"type": "lifespan"}, nothing, nothing)
     assert seen == ["lifespan"]

@@ -6,16 +6,15 @@ Kill it, restart it, run several: what rounds do is decided by rows. Left out: l
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.openapi.utils import get_openapi
+from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 import aaa
 from aaa.api import catalogue as agents_and_scenarios
 from aaa.api import (
     courses,
+    description,
     events,
     gates,
     health,
@@ -27,8 +26,8 @@ from aaa.api import (
     sessions,
     tokens,
 )
-from aaa.api.guard import callers, check_caller, limit_body, needs, open_paths
-from aaa.api.problems import STALLED_S, Problem, answer_problems, last_resort
+from aaa.api.guard import callers, check_caller, limit_body, open_paths
+from aaa.api.problems import STALLED_S, answer_problems, last_resort
 from aaa.api.sse import KEEP_ALIVE_S, Listening
 from aaa.catalogue import Catalogue
 from aaa.settings import Settings
@@ -87,38 +86,6 @@ def _routes(database: Database, catalogue: Catalogue, listening: Listening) -> I
         judging.routes(database, catalogue),
         tokens.routes(database),
         agents_and_scenarios.routes(database, catalogue),
-        _description(),
+        description.routes(),
     ):
         yield from router.routes
-
-
-def _description() -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/openapi.json", dependencies=[needs("open")], include_in_schema=False)
-    async def openapi(request: Request) -> dict[str, Any]:
-        return describe(request.app)
-
-    return router
-
-
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document: every route with its role, every error as a problem document."""
-    if app.openapi_schema is None:
-        described = get_openapi(
-            title=app.title,
-            version=app.version,
-            description="Start rounds, follow them, take their preference pairs.",
-            routes=app.routes,
-        )
-        parts = described.setdefault("components", {})
-        schemas = parts.setdefault("schemas", {})
-        whole = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= whole.pop("$defs", {})
-        schemas["Problem"] = whole
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        described["security"] = [{"token": []}, {}]
-        app.openapi_schema = described
-    return app.openapi_schema

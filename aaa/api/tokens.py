@@ -55,9 +55,9 @@ def routes(database: Database) -> APIRouter:
         """Tokens with their roles, without themselves."""
         return Tokens(items=await list_tokens(database))
 
-    @router.delete("/{name}", responses=errors(404), **admin)
-    async def revoke(name: Name) -> TokenRow:
+    @router.delete("/{token_id}", responses=errors(404), **admin)
+    async def revoke(token_id: Name) -> TokenRow:
         """Have the token of that id let nobody in any more, from this moment on."""
-        return await revoke_token(database, name)
+        return await revoke_token(database, token_id)
 
     return router

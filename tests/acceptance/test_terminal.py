@@ -1,6 +1,7 @@
 """The dashboard as a person has it: keys in, screens out, at both sizes, over real rounds."""
 
 import base64
+import contextlib
 import json
 import re
 import signal
@@ -9,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx
+import httpx_sse
 import pytest
 
 from tests.acceptance.processes import AAA, Home, new_home, provider, serving, started, until
@@ -275,6 +277,32 @@ def test_a_restarted_server_is_found_again_and_that_is_said(stage: Stage) -> Non
                 verdicts = re.findall(r"(\d+) (win|tie|flip|error|abstain)", screen.text)
                 assert {kind: int(n) for n, kind in verdicts} == done["verdicts"]
                 leave(screen)
+
+
+def test_a_stock_client_of_event_streams_misses_nothing_through_two_restarts(stage: Stage) -> None:
+    """`httpx-sse` as its readme has it: connect again with the last id; the server is killed twice."""
+    command = [AAA, "serve", "--no-supervisor", "--port"]
+    round_id = stage.start("small", "latency=fixed:400ms", concurrency=1)
+    heard: list[tuple[int, str]] = []
+    port = "0"
+    for lives_for in (20, 40, 10_000):
+        with started([*command, port], stage.home) as server:
+            port = server.wait_for(r"http://127\.0\.0\.1:(\d+)")[1]
+            last = {"Last-Event-ID": str(heard[-1][0])} if heard else {}
+            path = f"http://127.0.0.1:{port}/v1/rounds/{round_id}/events"
+            with (
+                httpx.Client(timeout=60) as client,
+                httpx_sse.connect_sse(client, "GET", path, headers=last) as source,
+                contextlib.suppress(httpx.TransportError),
+            ):
+                for event in source.iter_sse():
+                    heard.append((int(event.id), event.event))
+                    if len(heard) == lives_for:
+                        server.stop(signal.SIGKILL)
+    assert heard[-1][1] == "round.completed"
+    assert [number for number, _ in heard] == list(range(1, len(heard) + 1))
+    done = stage.status(round_id, "completed")
+    assert done["last_event"] == len(heard)
 
 
 def test_a_finished_round_is_played_again(stage: Stage) -> None:

@@ -6,6 +6,7 @@ from tests.chaos import (
     events,
     failpoints,
     freezes,
+    fuzz,
     hidden,
     kills,
     limits,
@@ -26,4 +27,5 @@ PROMISES = (
     stalled.PROMISE,
     schema.PROMISE,
     backups.PROMISE,
+    fuzz.PROMISE,
 )

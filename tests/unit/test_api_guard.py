@@ -69,7 +69,7 @@ def api_routes(app: FastAPI) -> list[APIRoute]:
 
 
 def _filled(path: str) -> str:
-    for name in ("round_id", "session_id", "pair_id", "name"):
+    for name in ("round_id", "session_id", "pair_id", "name", "token_id"):
         path = path.replace(f"{{{name}}}", "1")
     return path
 

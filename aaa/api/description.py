@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from aaa.api.guard import needs, role_of
-from aaa.api.problems import Problem
+from aaa.api.problems import Problem, errors
 
 Json = dict[str, Any]
 MADE_BY = {
@@ -62,6 +62,11 @@ def _with_problems(described: Json) -> None:
     schemas["Problem"] = whole
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    for methods in described["paths"].values():
+        for told in methods.values():
+            if "requestBody" in told:  # whoever takes a body may find it unreadable, or too large
+                of_bodies = {str(status): said for status, said in errors(400, 413).items()}
+                told["responses"] = of_bodies | told["responses"]
 
 
 def _with_roles(described: Json, app: FastAPI) -> None:

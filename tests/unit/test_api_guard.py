@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, FastAPI
 from fastapi.routing import APIRoute
 
 from aaa.api.app import create_app
+from aaa.api.description import describe
 from aaa.api.guard import Role, check_caller, limit_body, needs, open_paths, role_of
 from aaa.api.problems import MEDIA_TYPE, answer_problems
 from aaa.settings import Settings
@@ -82,6 +83,29 @@ def test_every_route_states_a_role(guarded: FastAPI) -> None:
         wanted = "open" if route.path in OPEN else "viewer" if reads else "operator"
         wanted = "admin" if route.path.startswith("/v1/tokens") else wanted
         assert role_of(route) == wanted, route.path
+
+
+def test_the_description_tells_roles_and_what_may_go_wrong(guarded: FastAPI) -> None:
+    told = describe(guarded)["paths"]
+    for route in api_routes(guarded):
+        for method in (route.methods or ()) if route.include_in_schema else ():
+            said = told[route.path][method.lower()]
+            assert said["x-role"] == role_of(route)
+            assert {"401", "403", "422", "429", "500", "503"} <= set(said["responses"])
+            if "requestBody" in said:
+                assert {"400", "413"} <= set(said["responses"]), route.path
+    links = told["/v1/rounds"]["post"]["responses"]["202"]["links"]
+    assert any("pause" in name for name in links)
+    operations = {one["operationId"] for methods in told.values() for one in methods.values()}
+    assert {link["operationId"] for link in links.values()} <= operations
+
+
+async def test_a_method_that_is_not_possible_is_told_all_that_are(unguarded: FastAPI) -> None:
+    async with client(unguarded) as api:
+        response = await api.put("/v1/rounds")
+        assert response.status_code == 405
+        assert response.headers["allow"] == "GET, POST"
+        assert "GET, POST is" in response.json()["detail"]
 
 
 def test_a_route_without_a_role_is_refused() -> None:

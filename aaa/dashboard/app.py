@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from aaa.client import Client, Round
+from aaa.dashboard import dialogs
 from aaa.dashboard.feed import Feed
 from aaa.dashboard.render import render
 from aaa.dashboard.replay import Replay
@@ -28,14 +29,20 @@ LOOK_S = 0.2
 HINT = "p pause · r resume · s sessions · t theatre · ? keys · q leaves"
 
 
+STYLE = """
+Screen { background: ansi_default; color: ansi_default; }
+Toast { width: auto; max-width: 90%; }
+RoundsScreen DataTable, SessionsScreen DataTable { height: 1fr; }
+RoundsScreen Static, SessionsScreen Static, SessionScreen Static { height: 1; }
+SessionsScreen Input { border: none; height: 1; padding: 0 1; display: none; }
+"""
+
+
 class Dashboard(App[None]):
     """Rounds, a round, its sessions, one of them. `run_async` returns when the watcher left."""
 
     ENABLE_COMMAND_PALETTE = True
-    CSS = """
-    Screen { background: ansi_default; color: ansi_default; }
-    Toast { width: auto; max-width: 90%; }
-    """
+    CSS = STYLE + dialogs.STYLE
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", show=False, priority=True),
         Binding("ctrl+q", "leave", show=False, priority=True),

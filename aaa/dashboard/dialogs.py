@@ -16,21 +16,21 @@ from textual.widgets import Input, Static
 
 from aaa.dashboard.ink import line
 
-_BOX = """
-{name} {{ align: center middle; background: transparent; }}
-{name} > Vertical {{
+STYLE = """
+Confirm, Ask, Keys { align: center middle; background: transparent; }
+Confirm > Vertical, Ask > Vertical, Keys > Vertical {
     width: auto; max-width: 90%; height: auto; max-height: 95%; padding: 1 2;
     border: round ansi_cyan;
-}}
-{name} Static {{ width: auto; height: auto; max-width: 100%; }}
-{name} Input {{ width: 40; margin-top: 1; }}
+}
+Confirm Static, Ask Static, Keys Static { width: auto; height: auto; max-width: 100%; }
+Ask Input { width: 40; margin-top: 1; }
 """
+"""Part of the application's: a screen that brings its own is slow to come the first time."""
 
 
 class Confirm(ModalScreen[bool]):
     """A question that `y` answers with yes, anything else with no."""
 
-    CSS = _BOX.format(name="Confirm")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "dismiss(True)"),
         Binding("n,escape,q,enter", "dismiss(False)"),
@@ -49,7 +49,6 @@ class Confirm(ModalScreen[bool]):
 class Ask(ModalScreen[str | None]):
     """A question with an answer to type; `None`: it was left."""
 
-    CSS = _BOX.format(name="Ask")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)")]
 
     def __init__(self, question: str, given: str, wrong: Callable[[str], str | None]) -> None:
@@ -73,8 +72,6 @@ class Ask(ModalScreen[str | None]):
 
 class Keys(ModalScreen[None]):
     """What the keys do; any key closes it."""
-
-    CSS = _BOX.format(name="Keys")
 
     def __init__(self, title: str, keys: Sequence[tuple[str, str]]) -> None:
         super().__init__()

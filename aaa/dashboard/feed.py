@@ -21,6 +21,8 @@ TRANSCRIPT_S = 1.5
 """Shortest time between two looks at the transcript on stage."""
 LOOK_S = 2.0
 """Time between two looks at money and gates."""
+RATE_S = 10.0
+"""Time between two looks at ratings: the server computes them anew each time."""
 SAID_S = 4.0
 """How long it is said that the connection is back."""
 _BUSY_S = 0.02
@@ -71,6 +73,7 @@ class Feed:
             group.create_task(self._tell())
             if self.replay is None:
                 group.create_task(self._look())
+                group.create_task(self._rate())
 
     # Events
 
@@ -141,6 +144,18 @@ class Feed:
                 state = states.looked(self.state, dict(round), gates)
                 self.become(replace(state, course=course))
             await asyncio.sleep(LOOK_S)
+
+    async def _rate(self) -> None:
+        """Ratings again now and then, while verdicts come and who they compare is more than one."""
+        known = 0
+        while True:
+            verdicts = sum(self.state.outcomes.values())
+            if verdicts != known:
+                known = verdicts
+                with suppress(AAAError):
+                    report = await self.client.ratings(round=[self.round["id"]], replicates="0")
+                    self.become(states.rated(self.state, report))
+            await asyncio.sleep(RATE_S)
 
     async def _tell(self) -> None:
         """Whole texts for the stage, once the past was caught up with; again after each verdict."""

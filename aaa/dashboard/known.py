@@ -93,6 +93,18 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Rated:
+    """A player on the round's board."""
+
+    player: str
+    rating: float
+    low: float | None
+    high: float | None
+    """Bounds at 95 %; `None`: open on that side."""
+    battles: int
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """All failures of one kind."""
 
@@ -163,6 +175,8 @@ class State:
     """Session id -> what it does, oldest first."""
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     """Kind of failure -> how often and the last one, latest last."""
+    ratings: tuple[Rated, ...] = ()
+    """Who battled in this round, best first, as of the last look."""
     latest: tuple[Told, ...] = ()
     """The latest verdicts, newest last."""
     stage: Stage | None = None

@@ -305,5 +305,19 @@ def failures(state: State, width: int, height: int, now: float) -> list[Line]:
     return rows[:height]
 
 
+def ratings(state: State, width: int, height: int) -> list[Line]:
+    """Players of this round, best first, with the bounds of their ratings; empty where nobody battled."""
+    rows = []
+    for rated in state.ratings[: max(0, height)]:
+        low = "…" if rated.low is None else f"{rated.low:.0f}"
+        high = "…" if rated.high is None else f"{rated.high:.0f}"
+        figures = line(
+            (f"{rated.rating:>6.0f}", "bold"), (f"  {low:>5} to {high:<5}", "dim"),
+            f" {amount(rated.battles):>6} battles ",
+        )  # fmt: skip
+        rows.append(ends(line(f" {one_line(rated.player)}"), figures, width))
+    return rows
+
+
 def _more(number: int, width: int) -> Line:
     return to_width(line((f"  and {number} more", "dim")), width)

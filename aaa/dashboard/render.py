@@ -9,7 +9,7 @@ from rich.console import Group
 from aaa.dashboard.clean import one_line
 from aaa.dashboard.ink import Line, clock, ends, line, to_width
 from aaa.dashboard.known import State
-from aaa.dashboard.panels import failures, header, rule, seats, under_way_rows
+from aaa.dashboard.panels import failures, header, ratings, rule, seats, under_way_rows
 from aaa.dashboard.play_view import latest_rows, stage_rows
 
 WIDE = 140
@@ -65,6 +65,9 @@ def _beside(state: State, width: int, height: int, now: float) -> list[Line]:
     troubles = failures(state, left_width, max(1, height // 8), now)
     tail = [blank, rule("failures", left_width), *troubles] if troubles else []
     left = [*lanes, blank, _under_way_rule(state, left_width), *under]
+    board = ratings(state, left_width, max(2, height // 8))
+    if board:
+        left += [blank, rule("ratings", left_width, "of this round"), *board]
     room = height - len(left) - len(tail) - 2
     if room > 0 and state.latest:
         left += [blank, rule("verdicts", left_width, "newest first")]

@@ -23,7 +23,6 @@ class RoundsScreen(Watching):
 
     DEEDS = (Deed("enter", "open", "watch the round under the cursor", "Enter"),)
     BINDINGS = bindings(*COMMON)
-    CSS = "RoundsScreen DataTable { height: 1fr; } RoundsScreen Static { height: 1; }"
 
     def __init__(self, client: Client, opened: Callable[[Round], None]) -> None:
         super().__init__()

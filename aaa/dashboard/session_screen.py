@@ -38,7 +38,6 @@ class SessionScreen(Watching):
         Deed("escape", "back", "back", "Esc"),
     )
     BINDINGS = bindings(*DEEDS, *COMMON)
-    CSS = "SessionScreen Static { height: 1; }"
 
     def __init__(self, feed: Feed, sessions: Sequence[str], place: int) -> None:
         super().__init__()

@@ -32,11 +32,6 @@ class SessionsScreen(Watching):
         Deed("escape", "back", "back to the round", "Esc"),
     )
     BINDINGS = bindings(DEEDS[0], *DEEDS[2:], *COMMON)
-    CSS = """
-    SessionsScreen DataTable { height: 1fr; }
-    SessionsScreen Static { height: 1; }
-    SessionsScreen Input { border: none; height: 1; padding: 0 1; display: none; }
-    """
 
     def __init__(self, feed: Feed) -> None:
         super().__init__()

@@ -17,13 +17,14 @@ from aaa.dashboard.known import (
     Gate,
     Happening,
     Lane,
+    Rated,
     Running,
     State,
     Told,
     Trouble,
     Waiting,
 )
-from aaa.dashboard.reading import count, mapping, moment, number, text
+from aaa.dashboard.reading import count, mapping, moment, number, rows, text
 from aaa.dashboard.theatre import Stage
 
 MOST_RUNNING = 2048
@@ -128,6 +129,23 @@ def looked(state: State, round: Mapping[str, Any], gates: Sequence[Mapping[str, 
         state,
         reserved_usd=max(0.0, number(round, "reserved_usd") or 0.0),
         gates={text(gate, "agent"): _gate(gate) for gate in gates[:MOST_LANES]},
+    )
+
+
+def rated(state: State, report: Mapping[str, Any]) -> State:
+    """With the overall board of `GET /v1/ratings`."""
+    boards = rows(report, "boards")
+    players = rows(boards[0], "ratings")[:MOST_LANES] if boards else []
+    return replace(state, ratings=tuple(_rated(player) for player in players))
+
+
+def _rated(player: Mapping[str, Any]) -> Rated:
+    return Rated(
+        player=text(player, "player"),
+        rating=number(player, "rating") or 0.0,
+        low=number(player, "low"),
+        high=number(player, "high"),
+        battles=count(player, "battles"),
     )
 
 

@@ -18,7 +18,7 @@ from aaa.dashboard.known import State
 from aaa.dashboard.panels import projected_usd
 from aaa.dashboard.play_view import verdict_words
 from aaa.dashboard.render import render, rows
-from aaa.dashboard.state import looked, opening, reduce, told
+from aaa.dashboard.state import looked, opening, rated, reduce, told
 from aaa.dashboard.theatre import Vote
 from tests.helpers.classroom import CHINESE, START, events, iso, round_json, session_json
 from tests.helpers.hostile import HOSTILE, OUR_OWN, forbidden
@@ -124,6 +124,15 @@ def test_gates_and_money_that_is_not_spent_yet() -> None:
     spent, whole = state.spent_usd, projected_usd(state)
     assert whole is not None
     assert whole >= spent
+
+
+def test_a_wide_screen_has_the_ratings_of_the_round() -> None:
+    best = {"player": "smollm2-360m", "rating": 1043.6, "low": 1010.2, "high": None, "battles": 12}
+    report = {"boards": [{"ratings": [best, best | {"player": "\x1b[2Jother", "rating": 956.4}]}]}
+    text = printed(rated(at(118), report), 200, 60)
+    assert re.search(r"smollm2-360m +1044   1010 to … +12 battles", text)
+    assert re.search(r"␛\[2Jother +956", text)
+    assert rated(at(118), {"boards": []}).ratings == ()
 
 
 def test_a_wide_screen_lists_the_latest_verdicts() -> None:

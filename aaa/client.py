@@ -111,6 +111,12 @@ class Event(Value):
 
 OnDrop = Callable[[str, float], None]
 """(why the event stream broke, seconds until it is opened again) -> None."""
+OnBack = Callable[[int], None]
+"""(id of the last event before it broke) -> None, when it is open again."""
+
+
+def unheard(*told: object) -> None:
+    """Who does not want to hear of it."""
 
 
 class Client:
@@ -202,10 +208,10 @@ class Client:
     # What is in a round
 
     async def sessions(
-        self, round_id: str, *, status: str | None = None, limit: int | None = None
+        self, round_id: str, *, limit: int | None = None, **filters: str | None
     ) -> list[SessionRow]:
-        """Sessions of a round, at most `limit`; `status` keeps those in it."""
-        query = {} if status is None else {"status": status}
+        """Sessions of a round, at most `limit`; `filters` are `status`, `outcome`, `seat`, `tag`, `text`."""
+        query = {name: value for name, value in filters.items() if value is not None}
         return [
             row async for row in self._pages(_path("rounds", round_id, "sessions"), query, limit)
         ]
@@ -328,6 +334,22 @@ class Client:
     async def scenarios(self) -> list[Json]:
         return [row async for row in self._pages("/v1/scenarios", {}, None)]
 
+    async def create_token(self, name: str, role: str, expires_in_s: float | None) -> Json:
+        """Make a token for a caller; `token` of what comes back is told this once."""
+        asked = {"name": name, "role": role, "expires_in_s": expires_in_s}
+        made: Json = await self._ask("POST", "/v1/tokens", asked)
+        return made
+
+    async def tokens(self) -> list[Json]:
+        """Every token that was made, without itself."""
+        found: Json = await self._ask("GET", "/v1/tokens")
+        return list(found["items"])
+
+    async def revoke_token(self, token_id: str) -> Json:
+        """Have it let nobody in any more."""
+        found: Json = await self._ask("DELETE", _path("tokens", token_id))
+        return found
+
     async def ready(self) -> bool:
         """Whether the control plane can work: database, schema and cluster are there."""
         async with self._stream("/readyz") as response:
@@ -340,23 +362,28 @@ class Client:
         round_id: str,
         *,
         after: int = 0,
-        on_drop: OnDrop | None = None,
+        on_drop: OnDrop = unheard,
+        on_back: OnBack = unheard,
         patience_s: float = 600.0,
     ) -> AsyncGenerator[Event, None]:
         """A round's events after id `after`, each once and in order, until a terminal one.
 
         A round that was resumed goes on after one: the server ends the stream with the last of them.
         A dropped connection is opened again where it broke, after a wait that doubles from 0.25 to
-        10 s; `on_drop` is told. Raises `SetupError` when nobody answers the first time, or later for
-        `patience_s`; the API's own refusals are raised at once. Close it (`contextlib.aclosing`).
+        10 s; `on_drop` is told, and `on_back` when it is open. Raises `SetupError` when nobody answers
+        the first time, or later for `patience_s`; the API's own refusals are raised at once. Close it
+        (`contextlib.aclosing`).
         """
-        last, drops, heard, ended = after, 0, None, False
+        last, drops, heard, ended, lost = after, 0, None, False, False
         while True:
             connected, why = False, "the server closed the stream"
             try:
                 async with aclosing(self._events_once(round_id, last)) as arriving:
                     async for event in arriving:
                         connected = True
+                        if lost:
+                            on_back(last)
+                        lost = False
                         if event is None or event.id <= last:
                             continue
                         last, drops = event.id, 0
@@ -375,9 +402,8 @@ class Client:
             if now - heard > patience_s:
                 raise SetupError(f"no word of round {round_id!r} for {patience_s:g} s: {why}")
             delay_s = min(FIRST_DELAY_S * 2**drops, LONGEST_DELAY_S)
-            drops = min(drops + 1, 16)
-            if on_drop is not None:
-                on_drop(why, delay_s)
+            drops, lost = min(drops + 1, 16), True
+            on_drop(why, delay_s)
             await asyncio.sleep(delay_s)
 
     async def _events_once(self, round_id: str, last: int) -> AsyncGenerator[Event | None, None]:

@@ -1,73 +1,100 @@
-"""SVG pictures of the dashboard from a real round, for the README.
+"""SVG pictures of the dashboard in a real terminal, from a real round against `aaa provider`.
 
-    AAA_URL=http://127.0.0.1:8400 python docs/screenshots.py [ROUND] [--at 0.6] [--to docs]
+    python docs/screenshots.py [--to docs]
 
-Reads the round's events and the transcript of the session on stage over the API, and writes
-`watch-80x24.svg` and `watch-200x60.svg` as the screens looked at that share of the round.
+Starts a home, a provider stub and a control plane of its own, plays a round, watches it with `aaa watch`
+at 80x24 and 200x60, presses keys as a person would, and writes what the terminal showed:
+`watch-*.svg` (the round), `theatre-*.svg` (a session), `sessions-*.svg` (the list after a search).
 """
 
 import argparse
-import asyncio
-from contextlib import aclosing
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from aaa.client import Client, connect
-from aaa.commands.watch import newest
-from aaa.dashboard.known import State
-from aaa.dashboard.render import render_svg
-from aaa.dashboard.state import opening, reduce, told
-from aaa.settings import read_settings
+import httpx
+from rich.console import Console, Group
+from rich.terminal_theme import TerminalTheme
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.acceptance.processes import AAA, Home, new_home, provider, serving  # noqa: E402
+from tests.acceptance.terminal import Terminal, terminal  # noqa: E402
 
 SIZES = ((80, 24), (200, 60))
+FAULTS = "latency=lognormal:500ms:0.5; 429=0.04,retry_after=2s"
+AGENTS = {"pupil-1b": "birch", "tutor-70b": "oak", "referee-8b": "elm"}
+PRICE = {"input_usd_per_mtok": 2, "output_usd_per_mtok": 8}
+THEME = TerminalTheme(
+    (24, 26, 31),
+    (214, 218, 224),
+    [(40, 44, 52), (224, 108, 117), (152, 195, 121), (229, 192, 123),
+     (97, 175, 239), (198, 120, 221), (86, 182, 194), (171, 178, 191)],
+    [(110, 118, 132), (240, 128, 137), (172, 215, 141), (249, 212, 143),
+     (117, 195, 255), (218, 140, 241), (106, 202, 214), (240, 242, 245)],
+)  # fmt: skip
 
 
-async def known_at(client: Client, round_id: str, share: float) -> State:
-    """What a watcher knew after `share` of the round's events so far."""
-    round = await client.round(round_id)
-    upto = max(1, round["last_event"] * share)
-    state = opening({**round, "last_event": 0})
-    async with aclosing(client.events(round_id)) as events:
-        async for event in events:
-            state = reduce(state, event)
-            if event.id >= upto:
-                break
-    return await _with_words(client, state)
+@contextmanager
+def control_plane() -> Iterator[tuple[Home, str]]:
+    """A home with three agents and the scenario `first`, served; the control plane's URL."""
+    with new_home() as home, provider(home, FAULTS) as base, serving(home) as url:
+        for name, family in AGENTS.items():
+            home.card(name, base, family, price=PRICE)
+        lines = (ROOT / "scenarios" / "seeds" / "quickstart.jsonl").read_text("utf-8").splitlines()
+        seats = dict(zip(("student", "teacher", "judge"), ([name] for name in AGENTS), strict=True))
+        home.scenario("first", 40, seats=seats, judging={"play": "pairwise"}, budget_usd=1)
+        seeds = [json.loads(line) for line in lines][:40]
+        (home.place / "scenarios" / "first.jsonl").write_text("\n".join(map(json.dumps, seeds)))
+        yield home, url
 
 
-async def _with_words(client: Client, state: State) -> State:
-    """With whole texts on stage, but nothing that was said later."""
-    if state.stage is None:
-        return state
-    session = await client.session(state.stage.session)
-    spoken = {speech.index for speech in state.stage.speeches}
-    ruled = {ruling.index for ruling in state.stage.rulings}
-    so_far = {
-        **session,
-        "turns": [turn for turn in session["turns"] if turn["index"] in spoken],
-        "verdicts": [verdict for verdict in session["verdicts"] if verdict["index"] in ruled],
-    }
-    return told(state, so_far)
+def draw(screen: Terminal, name: str, folder: Path) -> None:
+    """Write what the terminal shows now."""
+    width, height = screen.screen.columns, screen.screen.lines
+    console = Console(
+        record=True, width=width, height=height, file=io.StringIO(), force_terminal=True,
+        color_system="truecolor", legacy_windows=False, no_color=False,
+    )  # fmt: skip
+    console.print(Group(*screen.rich()))
+    path = folder / f"{name}-{width}x{height}.svg"
+    path.write_text(console.export_svg(title="aaa watch", theme=THEME), encoding="utf-8")
+    print(path)
 
 
-async def known(round_id: str | None, share: float) -> State:
-    """The state of that round (`None`: the newest) at the control plane of `AAA_URL`."""
-    async with connect(read_settings()) as client:
-        return await known_at(client, round_id or await newest(client), share)
-
-
-def draw(state: State, folder: Path) -> None:
-    """Write a picture of each size."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for width, height in SIZES:
-        path = folder / f"watch-{width}x{height}.svg"
-        path.write_text(render_svg(state, width, height), encoding="utf-8")
-        print(path)
+def watched(home: Home, url: str, size: tuple[int, int], folder: Path) -> None:
+    """One round from its first sessions on, looked at in a terminal of that size."""
+    asked = {"scenario": "first", "overrides": {"concurrency": 6}}
+    round_id = (
+        httpx.post(f"{url}/v1/rounds", json=asked, timeout=30).raise_for_status().json()["id"]
+    )
+    env = home.env | {"AAA_URL": url}
+    with terminal([AAA, "watch", round_id], env, home.place, *size) as screen:
+        screen.wait_for(r"\b[89]/\d+ sessions|\b1\d/\d+ sessions", 120)
+        draw(screen, "watch", folder)
+        screen.press("s")
+        screen.wait_for(r"AAA  sessions")
+        screen.press("/", "outcome:win", "enter")
+        screen.wait_for(r"found")
+        draw(screen, "sessions", folder)
+        screen.press("enter")
+        screen.wait_for(r"AAA  theatre .*● completed")
+        screen.press(*(["down"] * 10 if size == SIZES[0] else []))
+        screen.read(1)
+        draw(screen, "theatre", folder)
+        screen.press("q")
+        screen.end()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("round_id", metavar="ROUND", nargs="?", help="default: the newest")
-    parser.add_argument("--at", type=float, default=0.6, help="share of the round's events")
     parser.add_argument("--to", type=Path, default=Path("docs"), help="folder")
     given = parser.parse_args()
-    draw(asyncio.run(known(given.round_id, given.at)), given.to)
+    given.to.mkdir(parents=True, exist_ok=True)
+    with control_plane() as (home, url):
+        for size in SIZES:
+            watched(home, url, size, given.to)

@@ -5,21 +5,34 @@ Kill it, restart it, run several: what rounds do is decided by rows. Left out: l
 """
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.openapi.utils import get_openapi
+from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 import aaa
 from aaa.api import catalogue as agents_and_scenarios
-from aaa.api import courses, events, gates, health, judging, pairs, ratings, rounds, sessions
-from aaa.api.guard import check_caller, limit_body, needs, open_paths
-from aaa.api.problems import STALLED_S, Problem, answer_problems, last_resort
+from aaa.api import (
+    courses,
+    description,
+    events,
+    gates,
+    health,
+    judging,
+    metrics,
+    pairs,
+    ratings,
+    rounds,
+    sessions,
+    tokens,
+)
+from aaa.api.guard import callers, check_caller, limit_body, open_paths
+from aaa.api.problems import STALLED_S, answer_problems, last_resort
 from aaa.api.sse import KEEP_ALIVE_S, Listening
 from aaa.catalogue import Catalogue
 from aaa.settings import Settings
 from aaa.store.database import Database
+from aaa.store.tokens import role_of_token
 
 
 def create_app(
@@ -28,12 +41,14 @@ def create_app(
     catalogue: Catalogue,
     *,
     token: str | None = None,
+    guarded: bool | None = None,
     keep_alive_s: float = KEEP_ALIVE_S,
     stalled_s: float = STALLED_S,
 ) -> FastAPI:
     """The control plane's application.
 
-    With `token`, every `/v1` route wants it; without, only this machine's users are served.
+    `guarded` (by default where there is `token`), every `/v1` route wants that token or one on record;
+    else only this machine's users are served.
     `app.state.listening` are the event streams, to be closed before the server stops.
     """
     listening = Listening(database, keep_alive_s=keep_alive_s)
@@ -47,10 +62,11 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.listening = listening
-    app.state.guarded = token is not None
+    app.state.guarded = token is not None if guarded is None else guarded
     answer_problems(app)
     app.add_middleware(limit_body)
-    app.add_middleware(check_caller, token=token, opened=open_paths(app.routes))
+    knows = callers(token, partial(role_of_token, database)) if app.state.guarded else None
+    app.add_middleware(check_caller, knows=knows, opened=open_paths(app.routes))
     app.add_middleware(last_resort, stalled_s=stalled_s)  # added last, so outermost
     return app
 
@@ -65,41 +81,11 @@ def _routes(database: Database, catalogue: Catalogue, listening: Listening) -> I
         sessions.routes(database),
         pairs.routes(database),
         gates.routes(database),
+        metrics.routes(database, listening),
         ratings.routes(database),
         judging.routes(database, catalogue),
+        tokens.routes(database),
         agents_and_scenarios.routes(database, catalogue),
-        _description(),
+        description.routes(),
     ):
         yield from router.routes
-
-
-def _description() -> APIRouter:
-    router = APIRouter()
-
-    @router.get("/openapi.json", dependencies=[needs("open")], include_in_schema=False)
-    async def openapi(request: Request) -> dict[str, Any]:
-        return describe(request.app)
-
-    return router
-
-
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document: every route with its role, every error as a problem document."""
-    if app.openapi_schema is None:
-        described = get_openapi(
-            title=app.title,
-            version=app.version,
-            description="Start rounds, follow them, take their preference pairs.",
-            routes=app.routes,
-        )
-        parts = described.setdefault("components", {})
-        schemas = parts.setdefault("schemas", {})
-        whole = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= whole.pop("$defs", {})
-        schemas["Problem"] = whole
-        for name in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(name, None)
-        parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        described["security"] = [{"token": []}, {}]
-        app.openapi_schema = described
-    return app.openapi_schema

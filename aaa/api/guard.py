@@ -1,22 +1,27 @@
-"""Who may come in: bearer token, roles, Host header, size of bodies. Everything is closed by default.
+"""Who may come in: bearer tokens, roles, Host header, how often, size of bodies. Closed by default.
 
 A route states the role it needs (`needs`); only the routes that need `open` answer without a token.
-Without a token configured, the server is for this machine's users alone: requests that a web page could
+Where there are no tokens, the server is for this machine's users alone: requests that a web page could
 have sent through their browser (foreign Host or Origin) are refused.
 """
 
+import hashlib
 import hmac
-from collections.abc import Sequence
+import math
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aaa.api.pacing import MISSES, REQUESTS, Buckets
 from aaa.api.problems import problem
+from aaa.errors import StoreError
 
 Role = Literal["open", "viewer", "operator", "admin"]
 RANKS: tuple[Role, ...] = ("open", "viewer", "operator", "admin")
@@ -63,42 +68,89 @@ def open_paths(routes: Sequence[BaseRoute]) -> frozenset[str]:
     return frozenset(path for path, role in roles.items() if role == "open")
 
 
-def check_caller(app: ASGIApp, token: str | None, opened: frozenset[str]) -> ASGIApp:
-    """`app`, for callers with the token only; without a token, for this machine's users only."""
-    secret = None if token is None else token.encode()
+Knows = Callable[[str], Awaitable[Role | None]]
+"""Token -> what its bearer may do; `None`: nothing. Raises `StoreError`."""
+
+
+def check_caller(app: ASGIApp, knows: Knows | None, opened: frozenset[str]) -> ASGIApp:
+    """`app`, for callers whose token is known; without `knows`, for this machine's users only."""
+    door = None if knows is None else _Door(knows)
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        headers, path = Headers(scope=scope), scope["path"]
-        if secret is None:
-            refusal = _foreign(headers)
-            if refusal is not None:
-                await problem(path, 421, refusal)(scope, receive, send)
-                return
-        elif path not in opened and not _knows(secret, headers):
-            challenge = {"WWW-Authenticate": 'Bearer realm="aaa"'}
-            told = problem(path, 401, "send `Authorization: Bearer TOKEN`", headers=challenge)
-            await told(scope, receive, send)
-            return
-        scope["aaa.role"] = "open" if path in opened else "admin"
-        await app(scope, receive, send)
+        path, refusal = scope["path"], None
+        if door is None:
+            why = _foreign(Headers(scope=scope))
+            refusal = None if why is None else problem(path, 421, why)
+            scope["aaa.role"] = "open" if path in opened else "admin"
+        elif path in opened:
+            scope["aaa.role"] = "open"
+        else:
+            refusal = await door.enter(scope)
+        await (app if refusal is None else refusal)(scope, receive, send)
 
     return checked
 
 
-def _knows(secret: bytes, headers: Headers) -> bool:
+class _Door:
+    """Lets in who brings a token that is known, and nobody too often."""
+
+    def __init__(self, knows: Knows) -> None:
+        self._knows = knows
+        self._requests, self._misses = Buckets(REQUESTS), Buckets(MISSES)
+
+    async def enter(self, scope: Scope) -> Response | None:
+        """Put the caller's role into the scope, or say why not."""
+        path, address = scope["path"], str((scope.get("client") or ("",))[0])
+        given = _bearer(Headers(scope=scope))
+        wait_s = self._misses.wait_s(address, take=False)
+        if wait_s:
+            return _too_often(path, wait_s, "too many requests without a valid token")
+        try:
+            role = None if given is None else await self._knows(given)
+        except StoreError:
+            return problem(path, 503, "the database does not answer now; try again in a moment")
+        if role is None or given is None:
+            self._misses.wait_s(address)
+            challenge = {"WWW-Authenticate": 'Bearer realm="aaa"'}
+            return problem(path, 401, "send `Authorization: Bearer TOKEN`", headers=challenge)
+        wait_s = self._requests.wait_s(hashlib.sha256(given.encode("utf-8", "replace")).hexdigest())
+        if wait_s:
+            return _too_often(path, wait_s, "too many requests of this token")
+        scope["aaa.role"] = role
+        return None
+
+
+def _too_often(path: str, wait_s: float, why: str) -> Response:
+    after = max(1, math.ceil(wait_s))
+    headers = {"Retry-After": str(after)}
+    return problem(path, 429, f"{why}; try again in {after} s", headers=headers)
+
+
+def _bearer(headers: Headers) -> str | None:
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), secret)
-    return scheme.lower() == "bearer" and same
+    return given.strip() if scheme.lower() == "bearer" and given.strip() else None
+
+
+def callers(secret: str | None, role_of_token: Knows) -> Knows:
+    """Who is known: the bearer of the operator's own secret as admin, and those with tokens on record."""
+    own = None if secret is None else secret.encode()
+
+    async def knows(given: str) -> Role | None:
+        if own is not None and hmac.compare_digest(given.encode("utf-8", "replace"), own):
+            return "admin"
+        return await role_of_token(given)
+
+    return knows
 
 
 def _foreign(headers: Headers) -> str | None:
     """Why a request may come from a web page of someone else's, else `None`."""
     host = headers.get("host", "")
     if _hostname(f"//{host}") not in OURS:
-        return f"without a token only localhost is served, not {host!r}; set AAA_TOKEN for others"
+        return f"without a token only localhost is served, not {host!r}; make tokens for others"
     origin = headers.get("origin")
     if origin is not None and _hostname(origin) not in OURS:
         return f"requests from pages of {origin!r} are refused"

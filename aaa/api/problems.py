@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aaa.errors import AAAError, Conflict, InputError, NotFound, SetupError, StoreError
@@ -63,10 +64,11 @@ MEANINGS: Mapping[int, str] = {
     413: "The body is too large",
     421: "The Host header names another server",
     422: "The request is not well formed, or names what cannot be played",
+    429: "Too many requests; `Retry-After` says when the next may come",
     500: "A defect of ours; the server's log says more",
     503: "The database or the cluster does not answer now",
 }
-ALWAYS = (401, 403, 421, 422, 500, 503)
+ALWAYS = (401, 403, 421, 422, 429, 500, 503)
 """What any route may answer."""
 
 Told = dict[int | str, dict[str, Any]]
@@ -135,12 +137,21 @@ async def _malformed(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    path, detail = request.url.path, str(error.detail)
+    path, detail, headers = request.url.path, str(error.detail), error.headers
     if error.status_code == 404:
         detail = f"no route {request.method} {path}; /openapi.json lists them"
     elif error.status_code == 405:
-        detail = f"{request.method} is not possible here; see /openapi.json"
-    return problem(path, error.status_code, detail, headers=error.headers)
+        allowed = ", ".join(_methods(request))
+        detail = f"{request.method} is not possible here; {allowed} is; see /openapi.json"
+        headers = {"Allow": allowed}
+    return problem(path, error.status_code, detail, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What is possible with this path: a path may have a route for each of its methods."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    matching = (r for r in routes if r.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in matching for method in route.methods or ()})
 
 
 class Stalled(Exception):

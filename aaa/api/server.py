@@ -96,6 +96,7 @@ def _listen(app: FastAPI, host: str, port: int) -> socket.socket:
     if not (app.state.guarded or is_loopback(host)):
         raise SetupError(
             f"{host!r} can be reached by others: set AAA_TOKEN to a secret that callers must send, "
+            "make a token (`aaa tokens create --role admin --name ME`), "
             "or listen on 127.0.0.1"
         )
     try:

@@ -2,16 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from aaa.api.guard import needs
-from aaa.api.paging import Cursor, Limit, Page, RoundId, page
+from aaa.api.paging import CLEAN, Cursor, Limit, Page, RoundId, page
 from aaa.api.problems import errors
 from aaa.api.shapes import SessionShape
 from aaa.errors import InputError
 from aaa.store.database import Database
-from aaa.store.reading import SessionSummary, get_session, list_sessions
+from aaa.store.reading import SessionSummary, Wanted, get_session, list_sessions
 from aaa.store.rounds import get_round
+from aaa.types import Outcome
 
 SessionStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 LARGEST_ID = 2**63 - 1
@@ -29,11 +30,26 @@ def routes(database: Database) -> APIRouter:
         limit: Limit = 50,
         cursor: Cursor = None,
         status: SessionStatus | None = None,
+        outcome: Annotated[
+            Outcome | None, Query(description="With a verdict of this outcome")
+        ] = None,
+        seat: Annotated[
+            str | None,
+            Query(max_length=200, pattern=CLEAN, description="Where this seat has said `text`"),
+        ] = None,
+        tag: Annotated[
+            str | None, Query(max_length=200, pattern=CLEAN, description="Whose seed has this tag")
+        ] = None,
+        text: Annotated[
+            str | None,
+            Query(max_length=200, pattern=CLEAN, description="Where this was said, in any case"),
+        ] = None,
     ) -> Page[SessionSummary]:
         """A round's sessions in the order of its seeds; `turns` and `verdicts` are counts."""
         await get_round(database, round_id)
         after = 0 if cursor is None else _id(cursor)
-        found = await list_sessions(database, round_id, limit=limit + 1, after=after, status=status)
+        wanted = Wanted(status=status, outcome=outcome, seat=seat, tag=tag, text=text)
+        found = await list_sessions(database, round_id, limit=limit + 1, after=after, wanted=wanted)
         return page(found, limit, lambda session: session.id)
 
     @router.get(

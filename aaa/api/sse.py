@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC
+from datetime import UTC, datetime
 from itertools import islice
 
 import orjson
@@ -44,6 +44,8 @@ class Stream:
         self.tail: deque[Event] = deque(maxlen=TAIL)
         self.changed = asyncio.Event()
         self.closed = asyncio.Event()
+        self.lag_s = 0.0
+        """How old the newest event was when it was taken up, in seconds; clocks of two machines apart."""
         self.readers = 0
         self.poller = asyncio.create_task(self._poll())
 
@@ -103,6 +105,7 @@ class Stream:
             if found:
                 self.tail.extend(found)
                 self.last, wait_s = found[-1].id, SHORTEST_POLL_S
+                self.lag_s = max(0.0, (datetime.now(UTC) - found[-1].at).total_seconds())
                 self._wake()
             if len(found) < BATCH:
                 await _within(self.closed, wait_s)

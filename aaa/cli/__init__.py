@@ -49,6 +49,7 @@ for _command in (
     catalogue.seeds,
     catalogue.models,
     machine.db,
+    machine.tokens,
     machine.doctor,
 ):
     cli.add_command(_command)

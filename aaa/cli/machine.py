@@ -1,4 +1,4 @@
-"""What surrounds us: the database, and whether this machine can run AAA."""
+"""What surrounds us: the database, who may come in, and whether this machine can run AAA."""
 
 import click
 
@@ -25,6 +25,40 @@ def db_status(as_json: bool) -> None:
     from aaa.commands.db import status
 
     run_to_end(status(settings(), as_json))
+
+
+@click.group()
+def tokens() -> None:
+    """Who may come in through the API, and as what."""
+
+
+@tokens.command("create")
+@click.option("--role", required=True, type=click.Choice(["viewer", "operator", "admin"]))
+@click.option("--name", required=True, help="Whose it is, or what for.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True, max=3660), help="Good for.")
+def tokens_create(role: str, name: str, days: float | None) -> None:
+    """Print a new token, this once."""
+    from aaa.commands.tokens import create
+
+    run_to_end(create(settings(), name, role, days))
+
+
+@tokens.command("ls")
+@as_json
+def tokens_ls(as_json: bool) -> None:
+    """List tokens, without themselves."""
+    from aaa.commands.tokens import ls
+
+    run_to_end(ls(settings(), as_json))
+
+
+@tokens.command("revoke")
+@click.argument("token_id", metavar="ID")
+def tokens_revoke(token_id: str) -> None:
+    """Have a token let nobody in any more."""
+    from aaa.commands.tokens import revoke
+
+    run_to_end(revoke(settings(), token_id))
 
 
 @click.command()

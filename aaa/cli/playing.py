@@ -1,6 +1,5 @@
 """Playing rounds here, and everything that runs until it is stopped."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -55,17 +54,25 @@ def serve(host: str, port: int, api: bool, supervisor: bool) -> None:
 
 @click.command()
 @click.argument("round_id", metavar="[ROUND]", required=False)
-@click.option("--no-tui", is_flag=True, help="Plain lines instead of the live view.")
+@click.option("--no-tui", is_flag=True, help="Plain lines instead of the dashboard.")
+@click.option("--replay", metavar="ROUND", help="Play a finished round again.")
+@click.option("--speed", metavar="N", default="1x", show_default=True, help="Of the replay: 20x.")
 @as_json
-def watch(round_id: str | None, no_tui: bool, as_json: bool) -> None:
-    """Watch a round live (default: the newest)."""
+def watch(
+    round_id: str | None, no_tui: bool, replay: str | None, speed: str, as_json: bool
+) -> None:
+    """Watch and steer rounds, live or finished (default: the newest)."""
     from aaa.commands.opening import open_client
+    from aaa.commands.watch import on_terminal
     from aaa.commands.watch import watch as command
+    from aaa.dashboard.replay import Replay, read_speed
+
+    again = Replay(read_speed(speed)) if replay else None
 
     async def work() -> int:
         async with open_client(settings()) as client:
-            tui = not no_tui and sys.stdout.isatty() and not as_json
-            return await command(client, round_id, tui=tui, as_json=as_json)
+            tui = not no_tui and not as_json and on_terminal()
+            return await command(client, replay or round_id, tui=tui, as_json=as_json, replay=again)
 
     run_to_end(work())
 

@@ -8,11 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from aaa.api.server import local_api
-from aaa.catalogue import open_catalogue
 from aaa.client import Client, connect
 from aaa.settings import Settings
-from aaa.store.database import open_database
 from aaa.yaml_files import setting
 
 
@@ -23,6 +20,12 @@ async def open_client(settings: Settings, *more_scenarios: Path) -> AsyncIterato
         async with connect(settings) as client:
             yield client
         return
+    from aaa.api.server import (
+        local_api,
+    )  # three seconds that who talks to a server does not wait for
+    from aaa.catalogue import open_catalogue
+    from aaa.store.database import open_database
+
     async with (
         open_database(settings, pool=4) as database,
         local_api(settings, database, open_catalogue(settings, *more_scenarios)) as url,

@@ -6,7 +6,6 @@ it can be watched, stopped with Ctrl-C and gone on with.
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Awaitable, Callable
 
 from aaa.catalogue import open_catalogue
@@ -74,7 +73,7 @@ async def _follow(
 
 async def _watch(client: Client, round_id: str, tui: bool) -> int:
     """Follow until the round ends or pauses: the live view, or a line of progress now and then."""
-    if tui and sys.stdout.isatty():
+    if tui and watch.on_terminal():
         return await watch.watch(client, round_id, tui=True, as_json=False, stop_at_pause=True)
     clock = asyncio.get_running_loop().time
     told = clock()

@@ -8,7 +8,6 @@ stops at once. Nothing recorded is lost either way.
 import asyncio
 import contextlib
 import shlex
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -152,7 +151,7 @@ def _again(wanted: Wanted, round_id: str) -> str:
 
 async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.Event) -> int:
     """Watch until the round ends or we are asked to stop; the exit code."""
-    tui = wanted.tui and sys.stdout.isatty() and not wanted.as_json
+    tui = wanted.tui and watch.on_terminal() and not wanted.as_json
     follow = watch.watch(client, round_id, tui=tui, as_json=wanted.as_json, stop_at_pause=True)
     watching = asyncio.create_task(follow)
     stopped = asyncio.create_task(stop.wait())

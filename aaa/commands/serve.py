@@ -16,26 +16,28 @@ from aaa.errors import SetupError
 from aaa.preflight import check_cluster
 from aaa.settings import Settings
 from aaa.store.database import open_database
+from aaa.store.tokens import any_token
 
 
 async def serve(settings: Settings, host: str, port: int, *, api: bool, supervisor: bool) -> int:
     """Serve until SIGINT or SIGTERM. Raises `SetupError` before anything listens."""
-    if not is_loopback(host) and settings.token is None:
-        raise SetupError(
-            f"{host} can be reached from other machines: set AAA_TOKEN to a secret first, or listen "
-            "on 127.0.0.1"
-        )
     if supervisor:
         check_cluster(settings)
     async with open_database(settings) as database:
         catalogue = open_catalogue(settings)
         token = None if settings.token is None else settings.token.get_secret_value()
+        guarded = token is not None or await any_token(database)
+        if not (guarded or is_loopback(host)):
+            raise SetupError(
+                f"{host} can be reached from other machines: make a token first (`aaa tokens create "
+                "--role admin --name ME`) or set AAA_TOKEN to a secret, or listen on 127.0.0.1"
+            )
         stop, ready = asyncio.Event(), asyncio.Event()
         tasks: list[asyncio.Task[None]] = []
         announcing: asyncio.Task[None] | None = None
         with stopping(stop):
             if api:
-                app = create_app(settings, database, catalogue, token=token)
+                app = create_app(settings, database, catalogue, token=token, guarded=guarded)
                 tasks.append(
                     asyncio.create_task(serve_api(app, host, port, ready=ready, stop=stop))
                 )

@@ -14,9 +14,10 @@ from contextlib import aclosing
 from rich.console import Console
 
 from aaa.client import Client, Round
-from aaa.dashboard import lines, live
+from aaa.dashboard import app, lines
 from aaa.dashboard.clean import one_line
 from aaa.dashboard.following import follow
+from aaa.dashboard.replay import Replay
 from aaa.errors import NotFound
 
 STOPPED = 4
@@ -29,31 +30,61 @@ async def watch(
     tui: bool,
     as_json: bool,
     stop_at_pause: bool = False,
+    replay: Replay | None = None,
 ) -> int:
-    """Show a round (`None`: the newest) until it ends; the exit code.
+    """Show a round (`None`: the newest) until it ends, or in the dashboard until the watcher leaves.
+
+    The exit code comes back. With `replay`, the round's events come at their own pace again.
 
     `tui` asks for the dashboard; a dumb terminal gets lines all the same. `stop_at_pause` is for a
     caller who plays the round as well: nobody else would make it go on. Raises `NotFound` where there
     is no round, and what `Client.events` raises.
     """
-    chosen = round_id or await newest(client)
     console = Console()
+    if tui and not as_json and not console.is_dumb_terminal:
+        return await _dashboard(client, round_id, console, stop_at_pause, replay)
+    chosen = round_id or await newest(client)
     try:
-        if tui and not as_json and not console.is_dumb_terminal:
-            hint = "Ctrl-C stops; what is recorded stays" if stop_at_pause else None
-            round = await live.watch(
-                client, chosen, stop_at_pause=stop_at_pause, hint=hint, console=console
-            )
-        else:
-            round = await _print(client, chosen, as_json, stop_at_pause)
+        round = await _print(client, chosen, as_json, stop_at_pause, replay)
     except asyncio.CancelledError:
         if not stop_at_pause:  # else the caller plays the round, and says what becomes of it
-            _say(f"left round {chosen}, which goes on; `aaa watch {chosen}` comes back to it")
+            _left(chosen)
         raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return STOPPED
     return exit_code(round)
+
+
+async def _dashboard(
+    client: Client,
+    round_id: str | None,
+    console: Console,
+    stop_at_pause: bool,
+    replay: Replay | None,
+) -> int:
+    """The dashboard until the watcher leaves it; the exit code of the round looked at last."""
+    if round_id is None:
+        opened = next(iter(await client.rounds(limit=1)), None)
+    else:
+        opened = await client.round(round_id)
+    seen = await app.watch(
+        client, opened, stop_at_pause=stop_at_pause, replay=replay, console=console
+    )
+    if seen is None:
+        return 0
+    if not stop_at_pause and exit_code(seen) == STOPPED:
+        _left(seen["id"])
+    return exit_code(seen)
+
+
+def _left(round_id: str) -> None:
+    _say(f"left round {round_id}, which goes on; `aaa watch {round_id}` comes back to it")
+
+
+def on_terminal() -> bool:
+    """Whether a person sits at it: the dashboard reads keys and draws on all three."""
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def exit_code(round: Round) -> int:
@@ -69,13 +100,14 @@ async def newest(client: Client) -> str:
     return found[0]["id"]
 
 
-async def _print(client: Client, round_id: str, as_json: bool, stop_at_pause: bool) -> Round:
+async def _print(
+    client: Client, round_id: str, as_json: bool, stop_at_pause: bool, replay: Replay | None
+) -> Round:
     """The round's events as lines on stdout; what happens to the connection on stderr."""
     round = await client.round(round_id)
     form = lines.as_json if as_json else lines.plain
-    async with aclosing(
-        follow(client, round, on_drop=_dropped, stop_at_pause=stop_at_pause)
-    ) as events:
+    arriving = follow(client, round, on_drop=_dropped, on_back=_back, stop_at_pause=stop_at_pause)
+    async with aclosing(replay.paced(arriving) if replay else arriving) as events:
         async for event in events:
             lines.write(event, sys.stdout, form)
     return await client.round(round_id)
@@ -83,6 +115,10 @@ async def _print(client: Client, round_id: str, as_json: bool, stop_at_pause: bo
 
 def _dropped(why: str, delay_s: float) -> None:
     _say(f"connection lost, again in {delay_s:.1f} s: {why}")
+
+
+def _back(last: int) -> None:
+    _say(f"connected again; goes on after event {last}")
 
 
 def _say(words: str) -> None:

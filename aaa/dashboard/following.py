@@ -3,18 +3,23 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from aaa.client import Client, Event, OnDrop, Round
+from aaa.client import Client, Event, OnBack, OnDrop, Round, unheard
 
 
 async def follow(
-    client: Client, round: Round, *, on_drop: OnDrop | None = None, stop_at_pause: bool = False
+    client: Client,
+    round: Round,
+    *,
+    on_drop: OnDrop = unheard,
+    on_back: OnBack = unheard,
+    stop_at_pause: bool = False,
 ) -> AsyncGenerator[Event, None]:
     """All events of a round until a terminal one.
 
     With `stop_at_pause` it also ends where the round stands still now: pauses that lie before the
     newest event at the time of asking are history. Raises what `Client.events` raises.
     """
-    async with aclosing(client.events(round["id"], on_drop=on_drop)) as events:
+    async with aclosing(client.events(round["id"], on_drop=on_drop, on_back=on_back)) as events:
         paused = False
         async for event in events:
             yield event

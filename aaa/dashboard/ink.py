@@ -113,24 +113,37 @@ def body(text: str, style: str = "") -> Text:
     return Text("\n".join(row for row in cleaned.split("\n") if row.strip()), style=style)
 
 
+Piece = tuple[str, str]
+"""Some words, and whether they are `same`, `new` or `gone`."""
+
+
 @lru_cache(maxsize=64)
-def changes(old: str, new: str) -> tuple[tuple[str, bool], ...]:
-    """`new` in pieces, each with whether it is not in `old`; word by word, CJK by character."""
+def changes(old: str, new: str) -> tuple[Piece, ...]:
+    """What became of `old` on its way to `new`, in order; word by word, CJK by character."""
     before, after = _WORD.findall(old[:_LONGEST_DIFF]), _WORD.findall(new[:_LONGEST_DIFF])
-    pieces: list[tuple[str, bool]] = []
-    for tag, _, _, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if start < end:
-            pieces.append(("".join(after[start:end]), tag != "equal"))
-    if len(new) > _LONGEST_DIFF:
-        pieces.append((new[_LONGEST_DIFF:], False))
-    return tuple(pieces)
+    pieces: list[Piece] = []
+    gone = came = ""
+    for tag, i, j, start, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        left, right = "".join(before[i:j]), "".join(after[start:end])
+        if tag == "equal" and (right.strip() or not (gone or came)):
+            pieces += [(gone, "gone"), (came, "new"), (right, "same")]
+            gone = came = ""
+        else:  # a blank between two changed words belongs to the change
+            gone, came = gone + left, came + right
+    pieces += [(gone, "gone"), (came, "new"), (new[_LONGEST_DIFF:], "same")]
+    return tuple((words, fate) for words, fate in pieces if words.strip() or fate == "same")
 
 
-def revised(old: str, new: str) -> Text:
-    """`new` with the words that `old` does not have standing out."""
+def revised(old: str, new: str, *, with_gone: bool = False) -> Text:
+    """`new` with the words that `old` does not have standing out; `with_gone` those that went, struck."""
+    styles = {"same": None, "new": "bold underline green", "gone": "strike red"}
     text = Text()
-    for piece, is_new in changes(body(old).plain, body(new).plain):
-        text.append(piece, "bold green" if is_new else None)
+    for piece, fate in changes(body(old).plain, body(new).plain):
+        if fate != "gone":
+            text.append(piece, styles[fate])
+        elif with_gone:
+            text.append(piece.strip(), styles[fate])
+            text.append(" ")
     return text
 
 

@@ -76,6 +76,35 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """How a model's gate stands, as `GET /v1/gates` told it."""
+
+    state: str
+    """`open`, `full`, `rate`, `holding` or `down`."""
+    concurrency: int
+    """Calls that may be in flight now."""
+    in_flight: int
+    waiting: int
+    """Calls that wait to begin."""
+    opens_at: float | None
+    """Epoch seconds when the next call may begin; `None`: when one in flight ends, or now."""
+    why: str
+    """What the provider said, where it is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A player on the round's board."""
+
+    player: str
+    rating: float
+    low: float | None
+    high: float | None
+    """Bounds at 95 %; `None`: open on that side."""
+    battles: int
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """All failures of one kind."""
 
@@ -110,6 +139,8 @@ class State:
     """Sessions in the round."""
     last_id: int = 0
     """Id of the newest event seen."""
+    counted_to: int = 0
+    """Id up to which the counters came with the round; events until there change none of them."""
     known_id: int = 0
     """Id of the newest event when the watcher came: before it, he is catching up."""
     last_at: float = 0.0
@@ -127,6 +158,8 @@ class State:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     spent_usd: float = 0.0
+    reserved_usd: float = 0.0
+    """What calls in flight could cost at most, when the round was last looked at."""
     unpriced: int = 0
     """Answered turns of unknown cost."""
     outcomes: Mapping[str, int] = field(default_factory=dict)
@@ -136,13 +169,21 @@ class State:
     window: Window = NOTHING
     lanes: Mapping[tuple[str, str], Lane] = field(default_factory=dict)
     """(seat, agent) -> its lane."""
+    gates: Mapping[str, Gate] = field(default_factory=dict)
+    """Agent -> its gate, where a seat stands behind it."""
     running: Mapping[str, Running] = field(default_factory=dict)
     """Session id -> what it does, oldest first."""
     troubles: Mapping[str, Trouble] = field(default_factory=dict)
     """Kind of failure -> how often and the last one, latest last."""
+    ratings: tuple[Rated, ...] = ()
+    """Who battled in this round, best first, as of the last look."""
     latest: tuple[Told, ...] = ()
     """The latest verdicts, newest last."""
     stage: Stage | None = None
+    pinned: bool = False
+    """Whether the stage keeps its session, whatever other sessions do."""
+    course: str = ""
+    """Which part of which course the round is; `""`: of none, as far as is known."""
     connection: str = ""
     """What is wrong with the event stream; `""`: nothing."""
     hint: str = "Ctrl-C leaves; the round goes on without you"

@@ -18,7 +18,7 @@ from aaa.dashboard.ink import (
     spark,
     to_width,
 )
-from aaa.dashboard.known import NOTES, OUTCOMES, Lane, Running, State, Waiting
+from aaa.dashboard.known import NOTES, OUTCOMES, Gate, Lane, Running, State, Waiting
 
 STATUS_STYLES = {
     "running": "bold green",
@@ -62,6 +62,7 @@ def _title(state: State, width: int, now: float) -> Line:
     why = state.message or (state.reason if status not in ("running", "queued") else "")
     left = line(
         (" AAA ", "bold reverse"), " ", (state.scenario, "bold"), " ", (state.id, "dim"),
+        (f" {one_line(state.course)}" if state.course else "", "cyan"),
         "  ", (f"● {status}", STATUS_STYLES.get(status, "bold")),
         (f"  {one_line(why.replace('_', ' '))}" if why else "", "yellow" if status == "paused" else ""),
     )  # fmt: skip
@@ -92,9 +93,6 @@ def _speed(state: State, width: int, now: float) -> Line:
     speed = state.window.rates(now, state.started_at)
     # events between now and the last second would look like a hole
     curve = spark(state.window.curve(now, 40 if width >= 120 else 14))
-    known = "≥ " if state.unpriced else ""
-    money = f"{known}{dollars(state.spent_usd)}"
-    money += f" of {dollars(state.budget_usd)}" if state.budget_usd is not None else " spent"
     near = state.budget_usd is not None and state.spent_usd > 0.9 * state.budget_usd > 0
     live = not state.is_over
     left = line(
@@ -102,9 +100,31 @@ def _speed(state: State, width: int, now: float) -> Line:
         " calls/s  " if live else " calls  ",
         (rate(speed.tokens_per_s) if live else amount(state.completion_tokens), "bold"),
         " tok/s " if live else " tokens ", (curve, "cyan"),
-        (f"  {amount(state.completion_tokens)} tokens" if live else "", "dim"),
+        (f"  {amount(state.completion_tokens)} tokens" if live and width >= 100 else "", "dim"),
     )  # fmt: skip
+    money = _money(state, wide=width >= 100)
     return ends(left, line((money, "bold red" if near else "bold"), " "), width)
+
+
+def _money(state: State, *, wide: bool) -> str:
+    """`$0.12 + $0.01 reserved, about $0.80 in all, of $1.00`; what is not known is left out."""
+    said = f"{'≥ ' if state.unpriced else ''}{dollars(state.spent_usd)}"
+    if state.reserved_usd and not state.is_over:
+        said += f" + {dollars(state.reserved_usd)}" + (" reserved" if wide else "")
+    whole = projected_usd(state)
+    if whole is not None:
+        said += f", about {dollars(whole)} in all," if wide else f" ~{dollars(whole)}"
+    of = f" of {dollars(state.budget_usd)}" if state.budget_usd is not None else ""
+    return said + (of or ("" if "~" in said or "in all" in said else " spent")).rstrip(",")
+
+
+def projected_usd(state: State) -> float | None:
+    """What the round costs in the end if the other sessions cost what these did; `None` while unknown."""
+    made = state.finished.get("completed", 0) + under_way(state)
+    if state.is_over or not state.spent_usd or not state.finished.get("completed"):
+        return None
+    left = max(0.0, state.total - state.done - under_way(state))
+    return state.spent_usd * (1 + left / made)
 
 
 def _verdicts(state: State, width: int) -> Line:
@@ -113,7 +133,8 @@ def _verdicts(state: State, width: int) -> Line:
         number = state.outcomes.get(outcome, 0)
         style = OUTCOME_STYLES[outcome] if number else "dim"
         left.append_text(line(" ", (str(number), f"bold {style}"), (f" {outcome} ", style)))
-    for kind in (kind for kind in NOTES if kind in state.noted):
+    known = () if state.counted_to else NOTES  # what a past that was not read held is not known
+    for kind in (kind for kind in known if kind in state.noted):
         left.append_text(line(" ", (amount(state.noted[kind]), "bold"), (f" {kind} ", "dim")))
     pairs = line((amount(state.pairs), "bold green"), " pair " if state.pairs == 1 else " pairs ")
     return ends(left, pairs, width)
@@ -177,11 +198,11 @@ def _lane(state: State, key: tuple[str, str], width: int, now: float) -> Line:
     waiting = [call.retry_at for call in calls if call.retry_at is not None]
     flying = len(calls) - len(waiting)
     numbers = (
-        (str(flying) if flying else "–", "bold" if flying else "dim"),
-        (amount(lane.answered), ""),
+        (_flying(flying, state.gates.get(agent)), "bold" if flying else "dim"),
+        (("≥ " if state.counted_to else "") + amount(lane.answered), ""),
         (rate(lane.window.rates(now, state.started_at).tokens_per_s), ""),
         (f"{lane.latency_s / lane.answered:.1f} s" if lane.answered else "–", ""),
-        _lane_trouble(lane, waiting, now),
+        _lane_trouble(lane, waiting, None if state.is_over else state.gates.get(agent), now),
     )
     cells = [
         (f"{text:>{size}}", style)
@@ -196,10 +217,26 @@ def _lane(state: State, key: tuple[str, str], width: int, now: float) -> Line:
     return to_width(name, width)
 
 
-def _lane_trouble(lane: Lane, retries: list[float], now: float) -> tuple[str, str]:
-    """When a failed call is tried again, or how many attempts failed so far."""
+def _flying(flying: int, gate: Gate | None) -> str:
+    """`3/8`: calls in flight, of how many may be."""
+    if gate is None or not gate.concurrency:
+        return str(flying) if flying else "–"
+    return f"{flying}/{gate.concurrency}"
+
+
+def _lane_trouble(
+    lane: Lane, retries: list[float], gate: Gate | None, now: float
+) -> tuple[str, str]:
+    """What holds the lane up, the worst first; else how many attempts failed so far."""
+    opens = "" if gate is None or gate.opens_at is None else f" {clock(gate.opens_at - now)}"
+    if gate is not None and gate.state == "down":
+        return f"down{opens}", "bold red"
+    if gate is not None and gate.state == "holding":
+        return f"holds{opens}", "yellow"
     if retries:
         return f"retry {clock(min(retries) - now)}", "yellow"
+    if gate is not None and gate.waiting:
+        return (f"rate{opens}" if gate.state == "rate" else f"{gate.waiting} wait"), "yellow"
     failed = lane.failed + lane.refused
     return (f"{amount(failed)} failed", "red" if lane.refused else "dim") if failed else ("", "")
 
@@ -250,8 +287,14 @@ def retry(call: Waiting, now: float) -> Line:
 
 
 def failures(state: State, width: int, height: int, now: float) -> list[Line]:
-    """Failures by reason, the latest first."""
-    rows = []
+    """Dead models and why, then failures by reason, the latest first."""
+    rows = [] if state.is_over else [
+        ends(
+            line((f" {one_line(agent)} is down", "bold red"), ("  " + one_line(gate.why), "dim")),
+            line(" no call begins "), width,
+        )
+        for agent, gate in state.gates.items() if gate.state == "down"
+    ]  # fmt: skip
     for kind, trouble in reversed(list(state.troubles.items())):
         ago = clock(max(0.0, (state.ended_at or now) - trouble.at))
         left = line(
@@ -260,6 +303,20 @@ def failures(state: State, width: int, height: int, now: float) -> list[Line]:
         )  # fmt: skip
         rows.append(ends(left, line(f" {ago} ago "), width))
     return rows[:height]
+
+
+def ratings(state: State, width: int, height: int) -> list[Line]:
+    """Players of this round, best first, with the bounds of their ratings; empty where nobody battled."""
+    rows = []
+    for rated in state.ratings[: max(0, height)]:
+        low = "…" if rated.low is None else f"{rated.low:.0f}"
+        high = "…" if rated.high is None else f"{rated.high:.0f}"
+        figures = line(
+            (f"{rated.rating:>6.0f}", "bold"), (f"  {low:>5} to {high:<5}", "dim"),
+            f" {amount(rated.battles):>6} battles ",
+        )  # fmt: skip
+        rows.append(ends(line(f" {one_line(rated.player)}"), figures, width))
+    return rows
 
 
 def _more(number: int, width: int) -> Line:

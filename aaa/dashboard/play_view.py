@@ -4,6 +4,7 @@ Who speaks stands in a column at the left, in the colour of the seat; what is sa
 answer that was revised fades, the words that a revision added stand out, verdicts get a line.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,6 +30,9 @@ from aaa.dashboard.theatre import Ruling, Speech, Stage, Vote
 _ANSWERS = ("draft", "revision", "answer")
 _REVISED = ("revision", "constitution")
 """Edges on which an answer meets a revision of it."""
+_CODE = re.compile(r"^[a-z]+(?:_[a-z]+)*: ")
+"""What a reason begins with where it has a code: `no_content: answer a has no content`."""
+_SIDE = re.compile(r"\banswer ([ab])\b")
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
@@ -73,18 +77,18 @@ def _blocks(state: State, stage: Stage, room: int, gutter: int, now: float) -> l
     counted = {
         vote
         for ruling in stage.rulings
-        for vote in range(_first_ballot(stage, ruling), ruling.after)
+        for vote in range(first_ballot(stage, ruling), ruling.after)
     }
     items = [
         (float(speech.index), _speech(stage, speech, room, gutter))
         for speech in stage.speeches
         if speech.purpose != "ballot" or speech.index not in counted
     ]
-    items += [(ruling.after - 0.5, _ruling(stage, ruling, room)) for ruling in stage.rulings]
+    items += [(ruling.after - 0.5, ruling_block(stage, ruling, room)) for ruling in stage.rulings]
     blocks += [block for _, block in sorted(items, key=lambda item: item[0])]
     running = state.running.get(stage.session)
     calls = sorted(running.calls.items()) if running else []
-    blocks += _waiting([call for _, call in calls], now)
+    blocks += waiting_blocks([call for _, call in calls], now)
     if running and not calls:
         blocks.append(Block((line(),), (line(("(between calls)", "dim")),)))
     if stage.status and stage.status != "completed":
@@ -95,7 +99,7 @@ def _blocks(state: State, stage: Stage, room: int, gutter: int, now: float) -> l
     return blocks
 
 
-def _first_ballot(stage: Stage, ruling: Ruling) -> int:
+def first_ballot(stage: Stage, ruling: Ruling) -> int:
     """Index of the first ballot that led to the verdict: those directly before it."""
     first = ruling.after
     ballots = {speech.index for speech in stage.speeches if speech.purpose == "ballot"}
@@ -105,22 +109,27 @@ def _first_ballot(stage: Stage, ruling: Ruling) -> int:
 
 
 def _speech(stage: Stage, speech: Speech, room: int, gutter: int) -> Block:
-    mark, style = _fate(stage, speech)
+    _, style = fate(stage, speech)
+    return Block(who(stage, speech, gutter), _words(stage, speech, style, room), short=2)
+
+
+def who(stage: Stage, speech: Speech, gutter: int) -> tuple[Line, ...]:
+    """Seat, purpose and what became of it; agent; size and time: the column at the left."""
+    mark, _ = fate(stage, speech)
     facts = [] if speech.tokens is None else [f"{amount(speech.tokens)} tok"]
     facts += [] if speech.latency_s is None else [f"{speech.latency_s:.1f} s"]
     if speech.finish_reason == "length":
         facts.append("cut off")
-    left = (
+    return (
         line(" ", (one_line(speech.seat), f"bold {seat_style(speech.seat)}"), " ",
              (one_line(speech.purpose), seat_style(speech.seat)), " ", mark),
         line("   ", (fitted(speech.agent, gutter - 4), "dim")),
         line("   ", (" · ".join(facts), "dim")),
     )  # fmt: skip
-    return Block(left, _words(stage, speech, style, room), short=2)
 
 
 def _words(stage: Stage, speech: Speech, style: str, room: int) -> tuple[Line, ...]:
-    before = _answer_before(stage, speech)
+    before = answer_before(stage, speech)
     return _drawn(speech, before.text if before else None, style, room)
 
 
@@ -141,7 +150,7 @@ def _drawn(speech: Speech, before: str | None, style: str, room: int) -> tuple[L
     return tuple(rows)
 
 
-def _answer_before(stage: Stage, speech: Speech) -> Speech | None:
+def answer_before(stage: Stage, speech: Speech) -> Speech | None:
     """The answer that a revision revises: its agent's latest before it."""
     if speech.purpose != "revision":
         return None
@@ -153,7 +162,7 @@ def _answer_before(stage: Stage, speech: Speech) -> Speech | None:
     return earlier[-1] if earlier else None
 
 
-def _fate(stage: Stage, speech: Speech) -> tuple[Line, str]:
+def fate(stage: Stage, speech: Speech) -> tuple[Line, str]:
     """(mark, style of the words): what the verdicts and later revisions made of an answer."""
     if speech.purpose not in _ANSWERS:
         return line(), ""
@@ -168,7 +177,7 @@ def _fate(stage: Stage, speech: Speech) -> tuple[Line, str]:
     return line(), "dim" if later else ""
 
 
-def _ruling(stage: Stage, ruling: Ruling, room: int) -> Block:
+def ruling_block(stage: Stage, ruling: Ruling, room: int) -> Block:
     style = OUTCOME_STYLES.get(ruling.outcome, "red")
     judges = ", ".join(dict.fromkeys(vote.judge for vote in ruling.votes))
     colour = seat_style("judge")
@@ -177,7 +186,7 @@ def _ruling(stage: Stage, ruling: Ruling, room: int) -> Block:
         line("   ", (one_line(judges), "dim")),
     )
     said = wrapped(body(verdict_words(ruling, stage), f"bold {style}"), room)
-    names = {side: _side_name(ruling, stage, side) for side in "ab"}
+    names = {side: side_name(ruling, stage, side) for side in "ab"}
     votes = " · ".join(_vote(vote, names) for vote in ruling.votes)
     rows = [*said, line((votes, "dim"))] if votes else said
     return Block(left, tuple(rows), short=len(said), marks_cuts=False)
@@ -198,16 +207,28 @@ def verdict_words(ruling: Ruling, stage: Stage | None = None) -> str:
     if ruling.outcome == "win":
         both = "both orders" if {"ab", "ba"} <= {vote.order for vote in ruling.votes} else ""
         facts = ", ".join(fact for fact in (margin, both) if fact)
-        return f"verdict: {_side_name(ruling, stage, ruling.winner)} wins" + (
+        return f"verdict: {side_name(ruling, stage, ruling.winner)} wins" + (
             f" ({facts})" if facts else ""
         )
+    if ruling.outcome == "abstain":
+        return f"verdict: none, {_abstained(ruling, stage)}"
     why = {
         "tie": f"tie ({margin})" if margin else "tie",
         "flip": "flip: the preference changed with the order",
         "error": "none, a ballot could not be read",
-        "abstain": "none" if ruling.reason else "none, no judge was left",
     }.get(ruling.outcome, one_line(ruling.outcome))
     return f"verdict: {why}" + (f" · {one_line(ruling.reason)}" if ruling.reason else "")
+
+
+def _abstained(ruling: Ruling, stage: Stage | None) -> str:
+    """Why there is no verdict: the reason on record without its code, else what the ballots say."""
+    if ruling.reason:
+        words = _CODE.sub("", one_line(ruling.reason))
+        return _SIDE.sub(lambda found: side_name(ruling, stage, found[1]), words)
+    if not ruling.votes:
+        return "nobody was asked"
+    undecided = sum(not vote.prefers for vote in ruling.votes)
+    return f"{undecided} of {len(ruling.votes)} ballots preferred neither"
 
 
 def latest_rows(state: State, width: int, height: int, now: float) -> list[Line]:
@@ -223,7 +244,7 @@ def latest_rows(state: State, width: int, height: int, now: float) -> list[Line]
     return rows
 
 
-def _side_name(ruling: Ruling, stage: Stage | None, side: str) -> str:
+def side_name(ruling: Ruling, stage: Stage | None, side: str) -> str:
     """In a word: `revision` or `draft` where an answer meets its revision, else the agent.
 
     Two other answers of one agent are told apart by which came first.
@@ -239,7 +260,7 @@ def _side_name(ruling: Ruling, stage: Stage | None, side: str) -> str:
     return one_line(ruling.agents.get(side, side))
 
 
-def _waiting(calls: list[Waiting], now: float) -> list[Block]:
+def waiting_blocks(calls: list[Waiting], now: float) -> list[Block]:
     """A row for each kind of call under way; equal ones share it."""
     groups: dict[tuple[str, str, str, bool], list[Waiting]] = {}
     for call in calls:

@@ -4,29 +4,18 @@ Narrow screens stack the parts, wide ones (from 140 columns) put the theatre bes
 where the state comes from, and when to draw (`live`).
 """
 
-import io
-
-from rich.console import Console, Group
-from rich.terminal_theme import TerminalTheme
+from rich.console import Group
 
 from aaa.dashboard.clean import one_line
 from aaa.dashboard.ink import Line, clock, ends, line, to_width
 from aaa.dashboard.known import State
-from aaa.dashboard.panels import failures, header, rule, seats, under_way_rows
+from aaa.dashboard.panels import failures, header, ratings, rule, seats, under_way_rows
 from aaa.dashboard.play_view import latest_rows, stage_rows
 
 WIDE = 140
 """Columns from which the theatre stands beside the rest."""
 SMALLEST = (40, 12)
 """Columns and rows below which parts are cut off."""
-_THEME = TerminalTheme(
-    (24, 26, 31),
-    (214, 218, 224),
-    [(40, 44, 52), (224, 108, 117), (152, 195, 121), (229, 192, 123),
-     (97, 175, 239), (198, 120, 221), (86, 182, 194), (171, 178, 191)],
-    [(110, 118, 132), (240, 128, 137), (172, 215, 141), (249, 212, 143),
-     (117, 195, 255), (218, 140, 241), (106, 202, 214), (240, 242, 245)],
-)  # fmt: skip
 
 
 def render(state: State, width: int, height: int, now: float) -> Group:
@@ -76,6 +65,9 @@ def _beside(state: State, width: int, height: int, now: float) -> list[Line]:
     troubles = failures(state, left_width, max(1, height // 8), now)
     tail = [blank, rule("failures", left_width), *troubles] if troubles else []
     left = [*lanes, blank, _under_way_rule(state, left_width), *under]
+    board = ratings(state, left_width, max(2, height // 8))
+    if board:
+        left += [blank, rule("ratings", left_width, "of this round"), *board]
     room = height - len(left) - len(tail) - 2
     if room > 0 and state.latest:
         left += [blank, rule("verdicts", left_width, "newest first")]
@@ -112,13 +104,3 @@ def _footer(state: State, width: int) -> Line:
         return to_width(line((f" event {state.last_id:,}, the last", "dim")), width)
     hint = line((f" {one_line(state.hint)}", "dim"))
     return ends(hint, line((f"event {state.last_id:,} ", "dim")), width)
-
-
-def render_svg(state: State, width: int, height: int) -> str:
-    """The screen as an SVG picture, as of the state's last event."""
-    console = Console(
-        record=True, width=width, height=height, file=io.StringIO(), force_terminal=True,
-        color_system="truecolor", legacy_windows=False, no_color=False,
-    )  # fmt: skip
-    console.print(render(state, width, height, state.last_at))
-    return console.export_svg(title=f"aaa watch {one_line(state.id)}", theme=_THEME)

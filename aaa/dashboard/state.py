@@ -4,7 +4,7 @@ Pure: no clock, no I/O; times are the events' own. Unknown kinds and odd fields 
 never raise. Left out: the values themselves (`known`), and the words on stage (`theatre`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +14,17 @@ from aaa.dashboard.known import (
     OUTCOMES,
     SEATS,
     TERMINAL,
+    Gate,
     Happening,
     Lane,
+    Rated,
     Running,
     State,
     Told,
     Trouble,
     Waiting,
 )
-from aaa.dashboard.reading import count, mapping, moment, number, text
+from aaa.dashboard.reading import count, mapping, moment, number, rows, text
 from aaa.dashboard.theatre import Stage
 
 MOST_RUNNING = 2048
@@ -35,8 +37,46 @@ STALE_S = 90.0
 Change = Callable[[State, float, Mapping[str, Any]], State]
 
 
-def opening(round: Mapping[str, Any]) -> State:
-    """The state before the first event, from the round as the API tells it."""
+LONGEST_PAST, CALLS_A_SESSION = 5_000, 40
+"""Events of the past that are read, at least, and for each session that may be under way."""
+COUNTERS = (
+    "finished", "turns_finished", "turns", "prompt_tokens", "completion_tokens", "spent_usd",
+    "unpriced", "outcomes", "pairs",
+)  # fmt: skip
+"""What a round tells as a whole, so that a long past need not be read for it."""
+
+
+def opening(round: Mapping[str, Any], *, whole: bool = True) -> State:
+    """The state before the first event, from the round as the API tells it.
+
+    Unless the `whole` past is wanted, a long one is left out: `last_id` is then where to begin, and
+    counters come from the round.
+    """
+    state = _before(round)
+    past = max(LONGEST_PAST, CALLS_A_SESSION * count(round, "concurrency"))
+    if whole or state.known_id <= 2 * past:
+        return state
+    sessions, verdicts = mapping(round, "sessions"), mapping(round, "verdicts")
+    started = moment(round, "started_at")
+    return replace(
+        state,
+        status=text(round, "status"),
+        last_id=state.known_id - past,
+        counted_to=state.known_id,
+        started_at=started,
+        resumed_at=started,
+        finished={status: count(sessions, status) for status in TERMINAL},
+        turns_finished=count(round, "turns"),
+        turns=count(round, "turns"),
+        prompt_tokens=count(round, "prompt_tokens"),
+        completion_tokens=count(round, "completion_tokens"),
+        spent_usd=number(round, "spent_usd") or 0.0,
+        outcomes={outcome: count(verdicts, outcome) for outcome in OUTCOMES},
+        pairs=count(round, "pairs"),
+    )
+
+
+def _before(round: Mapping[str, Any]) -> State:
     last = count(round, "last_event")
     lanes = [
         (str(seat), str(agent))
@@ -69,7 +109,9 @@ def reduce(state: State, event: Happening) -> State:
     change = _CHANGES.get(event.kind)
     if change is None:
         return state
-    state = change(state, at, event.data)
+    before, state = state, change(state, at, event.data)
+    if event.id <= state.counted_to:
+        state = replace(state, **{name: getattr(before, name) for name in COUNTERS})
     session = text(event.data, "session")
     return _direct(state, session, event.kind, at, event.data) if session else state
 
@@ -79,6 +121,57 @@ def told(state: State, session: Mapping[str, Any]) -> State:
     return (
         state if state.stage is None else replace(state, stage=theatre.told(state.stage, session))
     )
+
+
+def looked(state: State, round: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]) -> State:
+    """With what events do not tell: money reserved, and how the gates of its models stand."""
+    return replace(
+        state,
+        reserved_usd=max(0.0, number(round, "reserved_usd") or 0.0),
+        gates={text(gate, "agent"): _gate(gate) for gate in gates[:MOST_LANES]},
+    )
+
+
+def rated(state: State, report: Mapping[str, Any]) -> State:
+    """With the overall board of `GET /v1/ratings`."""
+    boards = rows(report, "boards")
+    players = rows(boards[0], "ratings")[:MOST_LANES] if boards else []
+    return replace(state, ratings=tuple(_rated(player) for player in players))
+
+
+def _rated(player: Mapping[str, Any]) -> Rated:
+    return Rated(
+        player=text(player, "player"),
+        rating=number(player, "rating") or 0.0,
+        low=number(player, "low"),
+        high=number(player, "high"),
+        battles=count(player, "battles"),
+    )
+
+
+def _gate(gate: Mapping[str, Any]) -> Gate:
+    return Gate(
+        state=text(gate, "state"),
+        concurrency=count(gate, "concurrency"),
+        in_flight=count(gate, "in_flight"),
+        waiting=count(gate, "waiting"),
+        opens_at=moment(gate, "opens_at"),
+        why=text(gate, "why")[:300],
+    )
+
+
+def pinned(state: State, session: Mapping[str, Any]) -> State:
+    """With that session on stage, as its transcript tells it, until another is pinned or it is let go."""
+    known = state.running.get(text(session, "id"))
+    since = known.since if known else moment(session, "started_at")
+    stage = Stage(text(session, "id"), known.seed if known else "", since, state.last_at)
+    return replace(state, stage=theatre.told(stage, session), pinned=True)
+
+
+def let_go(state: State) -> State:
+    """With a stage that follows what happens again."""
+    stage = None if state.stage is None else replace(state.stage, touched=0.0)
+    return replace(state, pinned=False, stage=stage)
 
 
 # The round
@@ -280,7 +373,10 @@ def _direct(state: State, session: str, kind: str, at: float, data: Mapping[str,
     stage = state.stage
     running = state.running.get(session)
     if stage is None or (
-        stage.session != session and running is not None and _may_leave(stage, at)
+        stage.session != session
+        and running is not None
+        and not state.pinned
+        and _may_leave(stage, at)
     ):
         seed = running.seed if running else text(data, "seed")
         stage = Stage(session, seed, running.since if running else None, at)

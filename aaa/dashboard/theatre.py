@@ -12,6 +12,7 @@ from aaa.dashboard.reading import count, mapping, moment, number, rows, text
 
 MOST_SPEECHES, MOST_RULINGS = 96, 48
 """Kept of one session; older ones leave."""
+ENDED = ("completed", "failed", "cancelled")
 LONGEST_TEXT = 20_000
 """Characters kept of one text; `characters` still says how long it is."""
 
@@ -32,6 +33,8 @@ class Speech:
     latency_s: float | None
     failure: str
     """Kind of failure; `""`: it was answered."""
+    heard: tuple[int, ...] = ()
+    """Indexes of the critiques that stood in its prompt; `()`: none, or not known."""
 
     @property
     def is_cut(self) -> bool:
@@ -96,10 +99,10 @@ class Stage:
         return not self.prompt or any(speech.is_cut for speech in self.speeches)
 
 
-def spoke(stage: Stage, data: Mapping[str, Any]) -> Stage:
+def spoke(stage: Stage, data: Mapping[str, Any], heard: tuple[int, ...] = ()) -> Stage:
     """A `turn` event, or a turn of the transcript."""
     known = {speech.index: speech for speech in stage.speeches}
-    speech = _speech(data)
+    speech = replace(_speech(data), heard=heard)
     known[speech.index] = speech
     kept = tuple(known[index] for index in sorted(known))[-MOST_SPEECHES:]
     return replace(stage, speeches=kept)
@@ -118,17 +121,41 @@ def told(stage: Stage, session: Mapping[str, Any]) -> Stage:
     """With what the session's transcript (`GET /v1/sessions/{id}`) adds; another session's adds nothing."""
     if text(session, "id") != stage.session:
         return stage
+    critiques = [turn for turn in rows(session, "turns") if text(turn, "purpose") == "critique"]
     for turn in rows(session, "turns"):
-        stage = spoke(stage, turn)
+        stage = spoke(stage, turn, _heard(turn, critiques))
     for verdict in rows(session, "verdicts"):
         stage = ruled(stage, verdict)
-    seed = mapping(session, "seed")
+    seed, status = mapping(session, "seed"), text(session, "status")
+    ended = status in ENDED
     return replace(
         stage,
         seed=text(seed, "id") or stage.seed,
         since=moment(session, "started_at") or stage.since,
         prompt=_prompt(seed) or stage.prompt or "(no prompt)",
+        status=status if ended else stage.status,
+        reason=text(session, "message") or text(session, "reason") if ended else stage.reason,
+        finished_at=moment(session, "finished_at") if ended else stage.finished_at,
     )
+
+
+def _heard(turn: Mapping[str, Any], critiques: list[Mapping[str, Any]]) -> tuple[int, ...]:
+    """Indexes of the critiques whose words stand in a revision's prompt."""
+    if text(turn, "purpose") != "revision":
+        return ()
+    prompt = "\n".join(text(message, "content") for message in rows(turn, "messages"))
+    said = ((count(one, "index"), text(one, "text").strip()) for one in critiques)
+    return tuple(index for index, words in said if words and words in prompt)
+
+
+def cut_at(stage: Stage, turns: int) -> Stage:
+    """The stage as it was after so many of its turns: for stepping through."""
+    speeches = stage.speeches[: max(0, turns)]
+    if len(speeches) == len(stage.speeches):
+        return stage
+    spoken = max((speech.index + 1 for speech in speeches), default=0)
+    rulings = tuple(ruling for ruling in stage.rulings if ruling.after <= spoken)
+    return replace(stage, speeches=speeches, rulings=rulings, status="", reason="")
 
 
 def _prompt(seed: Mapping[str, Any]) -> str:

@@ -1,11 +1,11 @@
 """Reading sessions back: transcripts for replay, for exporters and for people."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.errors import NotFound
@@ -35,13 +35,27 @@ class SessionSummary(Value):
     finished_at: datetime | None
 
 
+class Wanted(Value):
+    """Which sessions of a round; all conditions given must hold."""
+
+    status: str | None = None
+    outcome: str | None = None
+    """With a verdict of that outcome."""
+    seat: str | None = None
+    """Where that seat spoke; with `text`, where it said that."""
+    tag: str | None = None
+    """Whose seed has that tag."""
+    text: str | None = None
+    """Where a turn, or the seed's id, holds these words, in any case."""
+
+
 async def list_sessions(
     database: Database,
     round_id: str,
     *,
     limit: int = 50,
     after: int = 0,
-    status: str | None = None,
+    wanted: Wanted | None = None,
 ) -> list[SessionSummary]:
     """A round's sessions by id, from the one after `after` on."""
     turn_count = select(func.count()).where(turns.c.session_id == sessions.c.id).scalar_subquery()
@@ -63,11 +77,31 @@ async def list_sessions(
         .order_by(sessions.c.id)
         .limit(limit)
     )
-    if status is not None:
-        query = query.where(sessions.c.status == status)
+    query = query.where(*_conditions(wanted or Wanted()))
     async with database.begin() as connection:
         found = await connection.execute(query)
         return [SessionSummary.model_validate(dict(row)) for row in found.mappings()]
+
+
+def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    if wanted.status is not None:
+        yield sessions.c.status == wanted.status
+    if wanted.outcome is not None:
+        of_it = (verdicts.c.session_id == sessions.c.id, verdicts.c.outcome == wanted.outcome)
+        yield exists().where(*of_it)
+    if wanted.tag is not None:
+        yield sessions.c.seed["tags"].has_key(wanted.tag)
+    if wanted.seat is None and wanted.text is None:
+        return
+    said = turns.c.session_id == sessions.c.id
+    if wanted.seat is not None:
+        said &= turns.c.seat == wanted.seat
+    if wanted.text is not None:
+        said &= turns.c.text.icontains(wanted.text, autoescape=True)
+    found: ColumnElement[bool] = exists().where(said)
+    if wanted.text is not None and wanted.seat is None:
+        found |= sessions.c.seed_id.icontains(wanted.text, autoescape=True)
+    yield found
 
 
 async def recorded(database: Database, session: int) -> Recorded:

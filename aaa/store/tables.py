@@ -389,3 +389,18 @@ calibrations = Table(
     PrimaryKeyConstraint("round_id", "judge"),
     Index("ix_calibrations_judge_key_at", "judge", "key", "at"),
 )
+
+TOKEN_ROLES = ("viewer", "operator", "admin")
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256; the token is kept nowhere
+    _now("created_at"),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+    _one_of("role", TOKEN_ROLES),
+)

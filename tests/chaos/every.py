@@ -7,6 +7,7 @@ from tests.chaos import (
     events,
     failpoints,
     freezes,
+    fuzz,
     hidden,
     kills,
     limits,
@@ -28,4 +29,5 @@ PROMISES = (
     stalled.PROMISE,
     schema.PROMISE,
     backups.PROMISE,
+    fuzz.PROMISE,
 )

@@ -1,13 +1,9 @@
 """A synthetic round as a list of events and transcripts: the dashboard's rehearsal stage.
 
-Looks like what the real system emits (`docs/design/events.md`). `demo` plays it in a terminal:
-`python -m tests.helpers.classroom [SPEED]`.
+Looks like what the real system emits (`docs/design/events.md`).
 """
 
-import asyncio
 import random
-import sys
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -168,29 +164,3 @@ def events(sessions: int = 8, *, at_once: int = 4, chance: int = 1) -> list[Even
         Event(id=n, kind=kind, data={**data, "at": iso(at)})
         for n, (at, kind, data) in enumerate(ordered, 1)
     ]
-
-
-async def demo(speed: float, sessions: int) -> None:
-    """Play a synthetic round in this terminal through the dashboard's own loop."""
-    from aaa.dashboard.live import show
-
-    script, begun = events(sessions), time.time()
-
-    def now() -> float:
-        return START + (time.time() - begun) * speed
-
-    async def arriving() -> Any:
-        for event in script:
-            due = datetime.fromisoformat(event.data["at"]).timestamp()
-            await asyncio.sleep(max(0.0, (due - now()) / speed))
-            yield event
-
-    async def transcript(session: str) -> dict[str, Any]:
-        shown = [e for e in script if datetime.fromisoformat(e.data["at"]).timestamp() <= now()]
-        return session_json(script, session, shown[-1].id if shown else 0)
-
-    await show(round_json(sessions), arriving(), transcript, clock=now)
-
-
-if __name__ == "__main__":
-    asyncio.run(demo(float(([*sys.argv, "1"])[1]), 12))

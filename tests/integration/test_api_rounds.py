@@ -265,6 +265,41 @@ async def test_one_session(api: httpx.AsyncClient, database: Database) -> None:
     assert {a["status"] for a in told["attempts"]} == {"answered"}
 
 
+async def test_sessions_are_found_by_what_was_said_in_them(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    def answer(call: Call) -> str:
+        if call.purpose == "draft" and "1?" in call.messages[-1].content:
+            return "100% _sure_ of it"
+        return say(call)
+
+    seeds = [
+        {"id": f"q{n}", "prompt": f"Question {n}?", "tags": [f"t{n}", "all"]} for n in range(3)
+    ]
+    asked = {"scenario": "small", "overrides": {"seeds": {"inline": seeds}}}
+    made = (await api.post("/v1/rounds", json=asked)).json()
+    await play_round(database, made["id"], answer)
+
+    async def found(**query: str) -> list[str]:
+        response = await api.get(f"/v1/rounds/{made['id']}/sessions", params=query)
+        assert response.status_code == 200, response.text
+        return [row["seed"] for row in response.json()["items"]]
+
+    every = ["q0", "q1", "q2"]
+    assert await found(tag="all") == every
+    assert await found(tag="t1") == ["q1"]
+    assert await found(text="100% _SURE_") == ["q1"]
+    assert await found(text="100_") == []  # no pattern, but the words themselves
+    assert await found(text="Q2") == ["q2"]
+    assert await found(seat="student", text="sure") == ["q1"]
+    assert await found(seat="teacher", text="sure") == []
+    assert await found(seat="teacher") == every
+    assert await found(outcome="flip") == []
+    assert await found(outcome="win", tag="t2", status="completed", seat="judge") == ["q2"]
+    wrong = await api.get(f"/v1/rounds/{made['id']}/sessions", params={"outcome": "draw"})
+    assert wrong.status_code == 422
+
+
 async def test_a_session_that_failed_is_resumed(api: httpx.AsyncClient, database: Database) -> None:
     def refuse(call: Call) -> str:
         raise ModelError("auth", "no key")

@@ -1,142 +1,24 @@
-"""The client, the follower and the live view against a real server on loopback, drops included."""
+"""The client, the follower and the plain lines against a real server on loopback, drops included."""
 
 import asyncio
 import io
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
-import uvicorn
 from pydantic import SecretStr
-from rich.console import Console
 
 from aaa import client as client_module
 from aaa.client import Client, Event, connect
 from aaa.commands import watch as watch_command
-from aaa.dashboard import live
 from aaa.dashboard.following import follow
 from aaa.errors import AAAError, Conflict, InputError, NotFound, SetupError
 from aaa.settings import Settings
-from tests.helpers.classroom import START, events, iso, round_json, session_json
-from tests.helpers.hostile import OUR_OWN
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-ROUND = events(3)
-
-
-@dataclass
-class Request:
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: Any
-
-
-@dataclass
-class Stub:
-    """A control plane that says what it is told to, and remembers what it was asked."""
-
-    script: list[Event] = field(default_factory=lambda: list(ROUND))
-    breaks_after: int | None = None
-    """Events of one connection before it is dropped in the middle of the next one."""
-    forgets: bool = False
-    """It begins at the first event whatever the client asks for, as behind a proxy that eats headers."""
-    refusals: int = 0
-    """How many event streams are first answered with 503."""
-    status: int = 200
-    answer: Any = None
-    url: str = ""
-    asked: list[Request] = field(default_factory=list)
-
-    async def __call__(self, scope: Any, receive: Any, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        body = b""
-        while (message := await receive())["type"] == "http.request":
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        request = Request(
-            scope["method"],
-            scope["raw_path"].decode(),
-            dict(parse_qsl(scope["query_string"].decode())),
-            {key.decode(): value.decode() for key, value in scope["headers"]},
-            json.loads(body) if body else None,
-        )
-        self.asked.append(request)
-        if self.answer is None and request.path.endswith("/events"):
-            await self.stream(request, send)
-        elif isinstance(self.answer, bytes):
-            await reply(send, self.status, self.answer, "application/x-ndjson")
-        else:
-            answer = self.read(request) if self.answer is None else self.answer
-            kind = "application/problem+json" if self.status >= 400 else "application/json"
-            await reply(send, self.status, json.dumps(answer).encode(), kind)
-
-    def read(self, request: Request) -> Any:
-        """What a control plane of `script` would say."""
-        if request.path.startswith("/v1/sessions/"):
-            return session_json(self.script, request.path.rsplit("/", 1)[1], len(self.script))
-        status = self.script[-1].kind.removeprefix("round.")
-        whole = round_json(3, last_event=len(self.script)) | {"status": status}
-        listed = request.method == "GET" and request.path == "/v1/rounds"
-        return {"items": [whole], "next": None} if listed else whole
-
-    async def stream(self, request: Request, send: Send) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            await reply(send, 503, b"{}", "application/problem+json")
-            return
-        last = 0 if self.forgets else int(request.headers.get("last-event-id", 0))
-        if last == len(ROUND):
-            await reply(send, 204, b"", "text/event-stream")
-            return
-        headers = [(b"content-type", b"text/event-stream")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await chunk(send, ": keep-alive\n\n")
-        for number, event in enumerate(e for e in self.script if e.id > last):
-            said = (
-                f"id: {event.id}\nevent: {event.kind}\ndata: {json.dumps(event.data)}\n\n: keep\n\n"
-            )
-            if number == self.breaks_after:
-                await chunk(send, said[: len(said) // 2])
-                raise ConnectionAbortedError("the stub hangs up")
-            await chunk(send, said)
-        await send({"type": "http.response.body", "body": b""})
-
-
-async def reply(send: Send, status: int, body: bytes, kind: str) -> None:
-    headers = [(b"content-type", kind.encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def chunk(send: Send, text: str) -> None:
-    await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-
-
-@asynccontextmanager
-async def serving(stub: Stub, port: int = 0) -> AsyncIterator[Stub]:
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        config = uvicorn.Config(stub, log_level="critical", lifespan="off", ws="none")
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        stub.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        while not server.started:
-            await asyncio.sleep(0.01)
-        try:
-            yield stub
-        finally:
-            server.should_exit = True
-            await running
+from tests.helpers.classroom import START, iso
+from tests.helpers.stub_api import ROUND, Request, Stub, serving
 
 
 @pytest.fixture
@@ -169,8 +51,15 @@ async def test_events_come_in_order_and_end_with_the_round(stub: Stub, client: C
 async def test_a_dropped_stream_goes_on_where_it_broke(stub: Stub, client: Client) -> None:
     stub.breaks_after = 7
     told: list[tuple[str, float]] = []
-    seen = [e async for e in client.events("r", on_drop=lambda *why: told.append(why))]
+    back: list[int] = []
+    seen = [
+        e
+        async for e in client.events(
+            "r", on_drop=lambda *why: told.append(why), on_back=back.append
+        )
+    ]
     assert seen == ROUND
+    assert back == list(range(7, len(ROUND), 7))
     assert len(told) == len(stub.asked) - 1 == (len(ROUND) - 1) // 7
     assert [int(r.headers.get("last-event-id", 0)) for r in stub.asked] == list(
         range(0, len(ROUND), 7)
@@ -398,43 +287,6 @@ async def test_following_stops_where_the_round_stands_still(stub: Stub, client: 
     round = await client.round("r")
     seen = [event.id async for event in follow(client, round, stop_at_pause=True)]
     assert seen == [1, 2, 3, 4, 5]
-
-
-async def test_the_live_view_draws_a_round_to_its_end(stub: Stub, client: Client) -> None:
-    stub.breaks_after = 20
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=80, height=24, no_color=True)
-    final = await live.watch(client, "r_7k2m", console=console)
-    assert final["status"] == "completed"
-    screen = out.getvalue()
-    assert screen.index("\x1b[?1049h") < screen.index("\x1b[?1049l")
-    last = OUR_OWN.sub("", screen[screen.rindex("\x1b[?1049l") :])
-    assert "● completed" in last
-    assert "3/3 sessions" in last
-
-
-async def test_leaving_restores_the_terminal(stub: Stub, client: Client) -> None:
-    stub.script = ROUND[:20]
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=80, height=24, no_color=True)
-    watching = asyncio.create_task(live.watch(client, "r_7k2m", console=console))
-    while "prompt" not in out.getvalue() or "Why is the sky blue" not in out.getvalue():
-        await asyncio.sleep(0.02)
-    watching.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await watching
-    assert "\x1b[?1049l" in out.getvalue()
-    assert out.getvalue().rindex("\x1b[?25h") > out.getvalue().rindex("\x1b[?25l")
-
-
-async def test_an_error_of_the_stream_passes_through_the_view(stub: Stub, client: Client) -> None:
-    async def breaking() -> AsyncIterator[Event]:
-        yield ROUND[0]
-        raise SetupError("gone for good")
-
-    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
-    with pytest.raises(SetupError, match="gone for good"):
-        await live.show(round_json(3), breaking(), client.session, console=console)
 
 
 @pytest.mark.parametrize(

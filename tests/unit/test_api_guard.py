@@ -10,7 +10,8 @@ from fastapi import APIRouter, Body, FastAPI
 from fastapi.routing import APIRoute
 
 from aaa.api.app import create_app
-from aaa.api.guard import check_caller, limit_body, needs, open_paths, role_of
+from aaa.api.description import describe
+from aaa.api.guard import Role, check_caller, limit_body, needs, open_paths, role_of
 from aaa.api.problems import MEDIA_TYPE, answer_problems
 from aaa.settings import Settings
 from aaa.store.database import Database
@@ -69,7 +70,7 @@ def api_routes(app: FastAPI) -> list[APIRoute]:
 
 
 def _filled(path: str) -> str:
-    for name in ("round_id", "session_id", "pair_id", "name"):
+    for name in ("round_id", "session_id", "pair_id", "name", "token_id"):
         path = path.replace(f"{{{name}}}", "1")
     return path
 
@@ -80,7 +81,31 @@ def test_every_route_states_a_role(guarded: FastAPI) -> None:
     for route in routes:
         reads = route.methods == {"GET"}
         wanted = "open" if route.path in OPEN else "viewer" if reads else "operator"
+        wanted = "admin" if route.path.startswith("/v1/tokens") else wanted
         assert role_of(route) == wanted, route.path
+
+
+def test_the_description_tells_roles_and_what_may_go_wrong(guarded: FastAPI) -> None:
+    told = describe(guarded)["paths"]
+    for route in api_routes(guarded):
+        for method in (route.methods or ()) if route.include_in_schema else ():
+            said = told[route.path][method.lower()]
+            assert said["x-role"] == role_of(route)
+            assert {"401", "403", "422", "429", "500", "503"} <= set(said["responses"])
+            if "requestBody" in said:
+                assert {"400", "413"} <= set(said["responses"]), route.path
+    links = told["/v1/rounds"]["post"]["responses"]["202"]["links"]
+    assert any("pause" in name for name in links)
+    operations = {one["operationId"] for methods in told.values() for one in methods.values()}
+    assert {link["operationId"] for link in links.values()} <= operations
+
+
+async def test_a_method_that_is_not_possible_is_told_all_that_are(unguarded: FastAPI) -> None:
+    async with client(unguarded) as api:
+        response = await api.put("/v1/rounds")
+        assert response.status_code == 405
+        assert response.headers["allow"] == "GET, POST"
+        assert "GET, POST is" in response.json()["detail"]
 
 
 def test_a_route_without_a_role_is_refused() -> None:
@@ -116,6 +141,27 @@ async def test_no_route_without_the_token(guarded: FastAPI, header: str | None) 
 async def test_what_is_no_route_is_closed_too(guarded: FastAPI, path: str) -> None:
     async with client(guarded) as api:
         assert (await api.get(path)).status_code == 401
+
+
+async def test_who_guesses_is_slowed_down_and_who_knows_is_not_locked_out(
+    guarded: FastAPI,
+) -> None:
+    async with client(guarded) as api:
+        wrong = {"Authorization": "Bearer wrong"}
+        said = [(await api.get("/v1/scenarios", headers=wrong)).status_code for _ in range(102)]
+        assert said[:100] == [401] * 100
+        refused = await api.get("/v1/scenarios", headers=wrong)
+        assert refused.status_code == 429
+        assert refused.headers["content-type"] == MEDIA_TYPE
+        assert int(refused.headers["retry-after"]) >= 1
+
+
+async def test_a_token_may_ask_so_often(guarded: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with client(guarded) as api:
+        said = [(await api.get("/v1/nothing", headers=headers)).status_code for _ in range(700)]
+    assert set(said) == {404, 429}
+    assert said[:500] == [404] * 500
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -261,5 +307,7 @@ async def test_guard_leaves_other_protocols_alone() -> None:
 
     async def nothing(*_: Any) -> Any: ...
 
-    await check_caller(app, TOKEN, frozenset())({"type": "lifespan"}, nothing, nothing)
+    async def knows(token: str) -> Role | None: ...
+
+    await check_caller(app, knows, frozenset())({"type": "lifespan"}, nothing, nothing)
     assert seen == ["lifespan"]

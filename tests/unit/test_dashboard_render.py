@@ -15,9 +15,11 @@ from rich.console import Console
 from aaa.client import Event
 from aaa.dashboard.ink import changes, clock, cut, ends, fitted, line, revised, spark, wrapped
 from aaa.dashboard.known import State
+from aaa.dashboard.panels import projected_usd
 from aaa.dashboard.play_view import verdict_words
-from aaa.dashboard.render import render, render_svg, rows
-from aaa.dashboard.state import opening, reduce, told
+from aaa.dashboard.render import render, rows
+from aaa.dashboard.state import looked, opening, rated, reduce, told
+from aaa.dashboard.theatre import Vote
 from tests.helpers.classroom import CHINESE, START, events, iso, round_json, session_json
 from tests.helpers.hostile import HOSTILE, OUR_OWN, forbidden
 
@@ -97,6 +99,40 @@ def test_waits_retries_and_reasons_are_told() -> None:
     assert "⚠ connection lost, again in 0:04" in printed(lost, 80, 24)
     behind = replace(state, known_id=5000)
     assert "catching up: event 4 of 5,000" in printed(behind, 80, 24)
+
+
+def test_gates_and_money_that_is_not_spent_yet() -> None:
+    state = at(len(ROUND) - 40)
+    gate = {"agent": "qwen2.5-coder-1.5b", "concurrency": 8, "in_flight": 1, "waiting": 3}
+    opens = iso(state.last_at + 14)
+
+    def screen(width: int, **more: Any) -> str:
+        seen = looked(state, {"reserved_usd": 0.25}, [gate | more])
+        return printed(seen, width, 24 if width < 100 else 60)
+
+    assert re.search(
+        r"qwen2.5-coder-1.5b +\d/8 .* holds 0:12", screen(80, state="holding", opens_at=opens)
+    )
+    assert re.search(r"rate 0:12", screen(80, state="rate", opens_at=opens))
+    assert re.search(r"3 wait", screen(200, state="full", opens_at=None))
+    down = screen(80, state="down", opens_at=opens, why="401 wrong key")
+    assert re.search(r"down 0:12", down)
+    assert re.search(r"qwen2.5-coder-1.5b is down  401 wrong key", down)
+    wide = screen(200, state="open")
+    assert re.search(r"\$0\.\d{4} \+ \$0\.2500 reserved, about \$0\.\d{4} in all, of \$1\.00", wide)
+    assert re.search(r"\$0\.\d{4} \+ \$0\.2500 ~\$0\.\d{4} of \$1\.00", screen(80, state="open"))
+    spent, whole = state.spent_usd, projected_usd(state)
+    assert whole is not None
+    assert whole >= spent
+
+
+def test_a_wide_screen_has_the_ratings_of_the_round() -> None:
+    best = {"player": "smollm2-360m", "rating": 1043.6, "low": 1010.2, "high": None, "battles": 12}
+    report = {"boards": [{"ratings": [best, best | {"player": "\x1b[2Jother", "rating": 956.4}]}]}
+    text = printed(rated(at(118), report), 200, 60)
+    assert re.search(r"smollm2-360m +1044   1010 to … +12 battles", text)
+    assert re.search(r"␛\[2Jother +956", text)
+    assert rated(at(118), {"boards": []}).ratings == ()
 
 
 def test_a_wide_screen_lists_the_latest_verdicts() -> None:
@@ -193,7 +229,13 @@ def test_wrapping_breaks_between_words() -> None:
 
 def test_what_a_revision_added_stands_out() -> None:
     pieces = changes("the sun is blue", "the sky is deep blue")
-    assert [piece.strip() for piece, is_new in pieces if is_new] == ["sky", "deep"]
+    assert [piece.strip() for piece, fate in pieces if fate == "new"] == ["sky", "deep"]
+    assert [piece.strip() for piece, fate in pieces if fate == "gone"] == ["sun"]
+    both = revised("the sun is blue", "the sky is blue", with_gone=True)
+    assert both.plain == "the sun sky is blue"
+    assert {str(s.style): both.plain[s.start : s.end] for s in both.spans} == {
+        "strike red": "sun", "bold underline green": "sky",
+    }  # fmt: skip
     text = revised("a b", "a c")
     assert [text.plain[s.start : s.end] for s in text.spans] == ["c"]
 
@@ -216,16 +258,30 @@ def test_verdicts_in_words() -> None:
     assert verdict_words(later, stage).startswith("verdict: later revision wins")
 
 
+@pytest.mark.parametrize(
+    ("reason", "votes", "said"),
+    [
+        ("every judge is related to a contestant", 0, "every judge is related to a contestant"),
+        ("no_content: answer a has no content", 0, "draft has no content"),
+        ("suspect_text: answer b speaks to its judge: 'A'", 0, "revision speaks to its judge: 'A'"),
+        ("in_between: neither the best nor the worst", 0, "neither the best nor the worst"),
+        ("", 0, "nobody was asked"),
+        ("", 2, "2 of 2 ballots preferred neither"),
+    ],
+)
+def test_an_abstention_says_its_real_reason(reason: str, votes: int, said: str) -> None:
+    stage = at(75).stage
+    assert stage is not None
+    win = next(r for r in stage.rulings if r.outcome == "win")
+    none = replace(win, outcome="abstain", winner="", reason=reason)
+    none = replace(none, votes=tuple(Vote("j", order, "", "") for order in ("ab", "ba")[:votes]))
+    assert verdict_words(none, stage) == f"verdict: none, {said}"
+
+
 def test_small_words() -> None:
     assert [clock(s) for s in (7, 750, 3723, 273_900)] == ["0:07", "12:30", "1:02:03", "3d 04:05"]
     assert spark((0.0, 1.0, 2.0)) == " ▄█"
     assert spark((0.0, 0.0)) == "  "
-
-
-def test_the_picture_is_an_svg() -> None:
-    svg = render_svg(at(75), 80, 24)
-    assert svg.startswith("<svg")
-    assert "quickstart" in svg
 
 
 def test_rows_are_all_of_one_width() -> None:

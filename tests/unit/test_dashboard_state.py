@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +61,32 @@ def test_a_whole_round_adds_up() -> None:
     assert state.troubles["context_overflow"].count == 1
     assert state.running == {}
     assert state.last_id == len(ROUND)
+
+
+def test_a_long_past_is_left_out_and_everything_adds_up_all_the_same() -> None:
+    whole = after(ROUND)
+    near = len(ROUND) - 60
+    then = after(ROUND[:near])
+    told = round_json(8, last_event=near) | {
+        "concurrency": 0, "turns": then.turns, "prompt_tokens": then.prompt_tokens,
+        "completion_tokens": then.completion_tokens, "spent_usd": then.spent_usd,
+        "pairs": then.pairs, "verdicts": dict(then.outcomes), "sessions": {"total": 8, **then.finished},
+    }  # fmt: skip
+    state = opening(told, whole=False)
+    assert state.last_id == 0  # no long past
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aaa.dashboard.state.LONGEST_PAST", 40)
+        state = opening(told, whole=False)
+        assert opening(told).last_id == 0
+    assert state.last_id == near - 40
+    for event in ROUND[near - 40 :]:
+        state = reduce(state, event)
+    for name in ("turns", "prompt_tokens", "completion_tokens", "pairs", "status", "total"):
+        assert getattr(state, name) == getattr(whole, name), name
+    assert {k: n for k, n in state.outcomes.items() if n} == whole.outcomes
+    assert {k: n for k, n in state.finished.items() if n} == whole.finished
+    assert abs(state.spent_usd - whole.spent_usd) < 1e-9
+    assert state.running == {}
 
 
 def test_replaying_an_event_changes_nothing() -> None:

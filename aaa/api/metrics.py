@@ -1,0 +1,113 @@
+"""The route for Prometheus: calls, money, latencies, rounds, gates and streams, in its text format.
+
+Labels are agents, states, outcomes and kinds: all bounded by the catalogue or by the code. Rounds,
+sessions and seeds are never labels. Left out: traces.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import get_args
+
+from fastapi import APIRouter, Response
+from prometheus_client import generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from aaa.api.guard import needs
+from aaa.api.meter import Meter
+from aaa.api.problems import errors
+from aaa.api.sse import Listening
+from aaa.pace import State
+from aaa.store.database import Database
+from aaa.store.gates import GateRow, standing_gates
+from aaa.store.totals import Totals, totals
+
+
+def routes(database: Database, listening: Listening) -> APIRouter:
+    """`/metrics`."""
+    router, meter = APIRouter(tags=["watching"]), Meter(database)
+
+    @router.get(
+        "/metrics",
+        dependencies=[needs("viewer")],
+        response_class=Response,
+        responses={**errors(), 200: {"content": {CONTENT_TYPE_LATEST.split(";")[0]: {}}}},
+    )
+    async def metrics() -> Response:
+        """Figures for Prometheus, in its text format."""
+        await meter.look()
+        now = [
+            *of_totals(await totals(database)),
+            *of_gates(await standing_gates(database), datetime.now(UTC)),
+            *of_streams(listening),
+        ]
+        text: bytes = generate_latest(meter.registry) + generate_latest(_Told(now))
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def of_totals(found: Totals) -> Iterator[GaugeMetricFamily]:
+    """Sums over all rounds on record. Gauges: a round that is deleted takes its share away."""
+    by_label = (
+        ("aaa_rounds", "Rounds on record", "status", found.rounds),
+        ("aaa_sessions", "Sessions on record", "status", found.sessions),
+        ("aaa_verdicts", "Verdicts on record", "outcome", found.verdicts),
+    )
+    for name, told, label, counts in by_label:
+        family = GaugeMetricFamily(name, told, labels=[label])
+        for value, number in counts.items():
+            family.add_metric([value], number)
+        yield family
+    yield GaugeMetricFamily("aaa_pairs", "Preference pairs on record", value=found.pairs)
+    yield GaugeMetricFamily("aaa_spent_usd", "Dollars counted as spent", value=found.spent_usd)
+    yield GaugeMetricFamily(
+        "aaa_reserved_usd", "Most that calls in flight may cost", value=found.reserved_usd
+    )
+
+
+def of_gates(rows: Sequence[GateRow], now: datetime) -> Iterator[GaugeMetricFamily]:
+    """How each model's gate stands."""
+    numbers: dict[str, tuple[str, Callable[[GateRow], float]]] = {
+        "in_flight": ("Calls in flight", lambda row: row.in_flight),
+        "waiting": ("Calls that wait to begin", lambda row: row.waiting),
+        "concurrency": ("Calls that may be in flight now", lambda row: row.concurrency),
+        "opens_in_seconds": (
+            "Until the next call may begin",
+            lambda row: max(0.0, (row.opens_at - now).total_seconds()) if row.opens_at else 0.0,
+        ),
+    }
+    for name, (told, value) in numbers.items():
+        family = GaugeMetricFamily(f"aaa_gate_{name}", told, labels=["agent"])
+        for row in rows:
+            family.add_metric([row.agent], value(row))
+        yield family
+    states = GaugeMetricFamily(
+        "aaa_gate_state", "1 for the state it is in", labels=["agent", "state"]
+    )
+    for row in rows:
+        for state in get_args(State):
+            states.add_metric([row.agent, state], float(row.state == state))
+    yield states
+
+
+def of_streams(listening: Listening) -> Iterator[GaugeMetricFamily]:
+    """Event streams of this process."""
+    streams = listening.streams.values()
+    readers = sum(stream.readers for stream in streams)
+    yield GaugeMetricFamily("aaa_event_readers", "Event streams that are open", value=readers)
+    lag = max((stream.lag_s for stream in streams), default=0.0)
+    yield GaugeMetricFamily(
+        "aaa_event_lag_seconds", "From the newest event's commit to its being sent", value=lag
+    )
+
+
+class _Told(Collector):
+    """Families that are known already."""
+
+    def __init__(self, families: Sequence[GaugeMetricFamily]) -> None:
+        self._families = families
+
+    def collect(self) -> Sequence[GaugeMetricFamily]:
+        return self._families

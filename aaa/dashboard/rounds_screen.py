@@ -1,0 +1,94 @@
+"""The list of rounds, newest first; Enter opens one."""
+
+import asyncio
+from collections.abc import Callable
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.widgets import DataTable, Static
+
+from aaa.client import Client, Round
+from aaa.dashboard.ink import dollars, line
+from aaa.dashboard.panels import STATUS_STYLES
+from aaa.dashboard.screens import COMMON, Deed, Watching, bindings
+from aaa.errors import AAAError
+
+NEWEST = 100
+"""Rounds that are listed."""
+LOOK_S = 2.0
+
+
+class RoundsScreen(Watching):
+    """Rounds with how far they are; looked at again every two seconds."""
+
+    DEEDS = (Deed("enter", "open", "watch the round under the cursor", "Enter"),)
+    BINDINGS = bindings(*COMMON)
+
+    def __init__(self, client: Client, opened: Callable[[Round], None]) -> None:
+        super().__init__()
+        self._client, self._opened = client, opened
+        self._rounds: dict[str, Round] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(line((" AAA ", "bold reverse"), " ", ("rounds", "bold"), "  newest first"))
+        yield DataTable(cursor_type="row", zebra_stripes=False)
+        yield Static(line((" Enter opens · ? keys · q leaves", "dim")), id="foot")
+
+    def on_mount(self) -> None:
+        table = self.query_one(DataTable)
+        table.add_columns("round", "status", "sessions", "pairs", "spent", "created", "scenario")
+        self._looking = asyncio.create_task(self._look())
+
+    def on_unmount(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            if self.is_current:
+                try:
+                    self._show(await self._client.rounds(NEWEST))
+                except AAAError as error:
+                    self._say(str(error))
+            await asyncio.sleep(LOOK_S)
+
+    def _say(self, words: str) -> None:
+        self.query_one("#foot", Static).update(line((f" ⚠ {words}", "bold yellow")))
+
+    def _show(self, rounds: list[Round]) -> None:
+        found = {round["id"]: round for round in rounds}
+        table = self.query_one(DataTable)
+        if list(found) != list(self._rounds):
+            cursor = table.cursor_row
+            table.clear()
+            for id_, round in found.items():
+                table.add_row(*cells(round), key=id_)
+            table.move_cursor(row=min(cursor, max(0, len(found) - 1)))
+        else:
+            for id_, round in found.items():
+                for column, cell in zip(table.ordered_columns, cells(round), strict=True):
+                    table.update_cell(id_, column.key, cell, update_width=True)
+        self._rounds = found
+        self.query_one("#foot", Static).update(
+            line((" Enter opens · ? keys · q leaves" if found else " no round yet", "dim"))
+        )
+
+    def on_data_table_row_selected(self, chosen: DataTable.RowSelected) -> None:
+        round = self._rounds.get(str(chosen.row_key.value))
+        if round is not None:
+            self._opened(round)
+
+
+def cells(round: Round) -> tuple[Text, ...]:
+    """A row of the list."""
+    sessions, status = round["sessions"], round["status"]
+    return (
+        line((round["id"], "bold")),
+        line((status, STATUS_STYLES.get(status, ""))),
+        line(f"{sessions['completed'] + sessions['failed']}/{sessions['total']}"),
+        line(str(round["pairs"])),
+        line(dollars(round["spent_usd"])),
+        line(str(round["created_at"])[5:16].replace("T", " ")),
+        line(round["scenario"]),
+    )

@@ -1,0 +1,141 @@
+"""A round's sessions: found by status, outcome, seat, tag or words; Enter opens one, and its neighbours."""
+
+import asyncio
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.widgets import DataTable, Input, Static
+
+from aaa.client import SessionRow
+from aaa.dashboard.feed import Feed
+from aaa.dashboard.finding import read_filter
+from aaa.dashboard.ink import fitted, line
+from aaa.dashboard.panels import STATUS_STYLES
+from aaa.dashboard.screens import COMMON, Deed, Watching, bindings
+from aaa.dashboard.session_screen import SessionScreen
+from aaa.errors import AAAError
+
+MOST = 500
+"""Sessions that are listed; a narrower search shows others."""
+LOOK_S = 5.0
+"""Time between two looks at a round that runs."""
+HINT = " / search (outcome:flip seat:teacher tag:x words) · Enter opens · Esc back"
+
+
+class SessionsScreen(Watching):
+    """The list, with a line to search in."""
+
+    DEEDS = (
+        Deed("slash", "search", "search: outcome:flip seat:teacher tag:x status:failed words", "/"),
+        Deed("enter", "open", "the session under the cursor", "Enter"),
+        Deed("y", "copy_id", "copy its id"),
+        Deed("escape", "back", "back to the round", "Esc"),
+    )
+    BINDINGS = bindings(DEEDS[0], *DEEDS[2:], *COMMON)
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self._feed = feed
+        self._query: dict[str, str] = {}
+        self._found: list[SessionRow] = []
+        self._looking: asyncio.Task[None] | None = None
+        self._now = asyncio.Event()
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="head")
+        yield Input(placeholder="outcome:flip seat:teacher tag:x status:failed words")
+        yield DataTable(cursor_type="row")
+        yield Static(line((HINT, "dim")), id="foot")
+
+    def on_mount(self) -> None:
+        table = self.query_one(DataTable)
+        table.add_columns("session", "seed", "status", "turns", "verdicts", "message")
+        table.focus()
+        self._looking = asyncio.create_task(self._look())
+
+    def on_unmount(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _look(self) -> None:
+        while True:
+            self._now.clear()
+            try:
+                found = await self._feed.client.sessions(
+                    self._feed.round["id"], limit=MOST, **self._query
+                )
+                self._show(found)
+            except AAAError as error:
+                self._say(str(error), wrong=True)
+            patience_s = None if self._feed.state.is_over else LOOK_S
+            try:
+                await asyncio.wait_for(self._now.wait(), patience_s)
+            except TimeoutError:
+                continue
+
+    def _show(self, found: list[SessionRow]) -> None:
+        table = self.query_one(DataTable)
+        if found != self._found or not table.row_count:
+            cursor = table.cursor_row
+            self._found = found
+            table.clear()
+            for row in found:
+                table.add_row(*cells(row, self.size.width), key=str(row["id"]))
+            table.move_cursor(row=min(cursor, max(0, len(found) - 1)))
+        typed = self.query_one(Input).value.strip()
+        total = self._feed.state.total
+        count = f"first {MOST} of {total}" if len(found) == MOST < total else f"{len(found)}"
+        self.query_one("#head", Static).update(
+            line((" AAA ", "bold reverse"), " ", ("sessions", "bold"), f" {self._feed.round['id']}  ",
+                 (f"{count} found" if self._query else count, "bold"), (f"  {typed}", "cyan"))
+        )  # fmt: skip
+        self._say(HINT)
+
+    def _say(self, words: str, *, wrong: bool = False) -> None:
+        style = "bold yellow" if wrong else "dim"
+        self.query_one("#foot", Static).update(line((f" ⚠ {words}" if wrong else words, style)))
+
+    def on_input_submitted(self, submitted: Input.Submitted) -> None:
+        try:
+            self._query = read_filter(submitted.value)
+        except AAAError as error:
+            self._say(str(error), wrong=True)
+            return
+        submitted.input.display = bool(self._query)
+        self.set_focus(self.query_one(DataTable))
+        self._now.set()
+
+    def on_data_table_row_selected(self, chosen: DataTable.RowSelected) -> None:
+        ids = [str(row["id"]) for row in self._found]
+        self.app.push_screen(SessionScreen(self._feed, ids, chosen.cursor_row))
+
+    def action_search(self) -> None:
+        box = self.query_one(Input)
+        box.display = True
+        self.set_focus(box)  # at once: the next key is for it
+
+    def action_copy_id(self) -> None:
+        row = self.query_one(DataTable).cursor_row
+        if row < len(self._found):
+            self.copy(str(self._found[row]["id"]))
+
+    def action_back(self) -> None:
+        table = self.query_one(DataTable)
+        if table.has_focus:
+            self.dismiss()
+        else:
+            self.set_focus(table)
+
+
+def cells(row: SessionRow, width: int) -> tuple[Text, ...]:
+    """A row of the list, in a table of that width."""
+    status, seed = row["status"], 24 if width >= 100 else 16
+    room = max(8, width - seed - 56)
+    return (
+        line(str(row["id"])),
+        line(fitted(str(row["seed"]), seed)),
+        line((status, STATUS_STYLES.get(status, ""))),
+        line(str(row["turns"])),
+        line(str(row["verdicts"])),
+        line(fitted(f"{row['reason'] or ''} {row['message'] or ''}".replace("_", " "), room)),
+    )

@@ -1,0 +1,63 @@
+"""What all rounds together came to, for whoever measures: one row, from the rounds' own counters."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from aaa.store.database import Database
+from aaa.store.rounds import LIVE
+from aaa.store.tables import OUTCOMES, ROUND_STATUS, SESSION_STATUS, rounds
+from aaa.types import Value
+
+OF_LATE_S = 900
+"""Who looks at least so often misses no round, however short it was."""
+
+
+class Totals(Value):
+    """Sums over every round on record."""
+
+    rounds: dict[str, int]
+    """Status -> rounds."""
+    sessions: dict[str, int]
+    """Status -> sessions."""
+    verdicts: dict[str, int]
+    """Outcome -> verdicts."""
+    pairs: int
+    spent_usd: float
+    reserved_usd: float
+    """What calls in flight could cost at most."""
+
+
+async def totals(database: Database) -> Totals:
+    """One query over one row for each round."""
+    async with database.begin() as connection:
+        row = (await connection.execute(select(*_sums()))).one()._mapping
+    return Totals(
+        rounds={status: row[f"rounds_{status}"] for status in ROUND_STATUS},
+        sessions={status: int(row[f"sessions_{status}"] or 0) for status in SESSION_STATUS},
+        verdicts={outcome: int(row[f"verdicts_{outcome}"] or 0) for outcome in OUTCOMES},
+        pairs=int(row["pairs"] or 0),
+        spent_usd=float(row["spent_usd"] or 0),
+        reserved_usd=float(row["reserved_usd"] or 0),
+    )
+
+
+def _sums() -> list[Any]:
+    counted = [f"sessions_{status}" for status in SESSION_STATUS]
+    counted += [f"verdicts_{outcome}" for outcome in OUTCOMES]
+    counted += ["pairs", "spent_usd", "reserved_usd"]
+    of_status = (
+        func.count().filter(rounds.c.status == status).label(f"rounds_{status}")
+        for status in ROUND_STATUS
+    )
+    return [*of_status, *(func.sum(rounds.c[name]).label(name) for name in counted)]
+
+
+async def newest_events(connection: AsyncConnection) -> dict[str, int]:
+    """Id of each round that is live, or ended of late -> id of its newest event."""
+    of_late = rounds.c.finished_at > func.now() - timedelta(seconds=OF_LATE_S)
+    live = or_(rounds.c.status.in_(LIVE), of_late)
+    query = select(rounds.c.id, rounds.c.last_event).where(live)
+    return {row.id: row.last_event for row in await connection.execute(query)}

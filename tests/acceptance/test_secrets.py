@@ -1,0 +1,106 @@
+"""S3: secrets in the environment appear nowhere: no file, database, log, export, stream or screen has them.
+
+Each secret is a canary of its own; it is looked for as it is, URL-encoded and base64-encoded at each of the
+three places that it may have in a longer text.
+"""
+
+import base64
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+
+from tests.acceptance.processes import AAA, Home, provider, started
+from tests.acceptance.terminal import terminal
+
+SECRETS = {
+    "AAA_CANARY_KEY": "sk-canary/own+Kq7~one%41",
+    "OPENAI_API_KEY": "sk-canary/openai+Zt8~two%42",
+    "ANTHROPIC_API_KEY": "sk-canary/anthropic+Wm9~three",
+    "OPENROUTER_API_KEY": "sk-canary/openrouter+Vb6~four",
+    "AAA_TOKEN": "canary/token+Xy5~five%43-of-the-operator",
+}
+FAULTS = "401=first:1,model=tutor; 500=0.2,model=referee; drop=0.1,model=pupil; html=0.05"
+
+
+def forms(secret: str) -> set[bytes]:
+    """The secret as it may be written."""
+    plain = secret.encode()
+    found = {plain, quote(secret).encode(), quote(secret, safe="").encode()}
+    for shift in range(3):  # what of the encoded text depends on nothing before or after it
+        encoded = base64.b64encode(b"x" * shift + plain)
+        found.add(encoded[(0, 2, 3)[shift] : len(encoded) - len(encoded) % 4 - 4])
+        found.add(encoded[(0, 2, 3)[shift] : -4].replace(b"+", b"-").replace(b"/", b"_"))
+    return {form for form in found if len(form) > 12}
+
+
+NEEDLES = {name: forms(secret) for name, secret in SECRETS.items()}
+
+
+def leaks(where: str, text: bytes) -> list[str]:
+    return [
+        f"{name} in {where}" for name, known in NEEDLES.items() for form in known if form in text
+    ]
+
+
+def test_the_search_finds_what_is_there() -> None:
+    for name, secret in SECRETS.items():
+        for text in (secret, quote(secret, safe=""), f"https://u:{quote(secret)}@host/"):
+            assert leaks("here", text.encode()) == [f"{name} in here"] or leaks(
+                "here", text.encode()
+            )
+        for before in ("", "u:", "xyz"):
+            assert leaks("here", base64.b64encode(f"{before}{secret}:and more".encode()))
+    assert leaks("here", b"nothing of the kind") == []
+
+
+def test_secrets_appear_nowhere(home: Home) -> None:
+    home.env.update(SECRETS)
+    said: dict[str, bytes] = {}
+    with provider(home, FAULTS) as base:
+        for name, family in (("pupil", "birch"), ("tutor", "oak"), ("referee", "elm")):
+            home.card(name, base, family, api_key_env="AAA_CANARY_KEY")
+        home.scenario("small", 4, judging={"play": "pairwise"})
+        with started([AAA, "serve", "--port", "0"], home) as process:
+            url = process.wait_for(r"http://127\.0\.0\.1:\d+").group(0)
+            env = {"AAA_URL": url}
+            headers = {"Authorization": f"Bearer {SECRETS['AAA_TOKEN']}"}
+            with httpx.Client(base_url=url, headers=headers, timeout=60) as api:
+                round_id = api.post("/v1/rounds", json={"scenario": "small"}).json()["id"]
+                with terminal([AAA, "watch", round_id], home.env | env, home.place) as screen:
+                    for _ in range(20):  # each wrong key pauses the round
+                        if screen.wait_for(r"● (paused|completed)", 120)[1] == "completed":
+                            break
+                        screen.press("r")
+                        screen.read_some(2)
+                    screen.wait_for(r"● completed")
+                    screen.press("t")
+                    screen.read(1.5)
+                    screen.press("q")
+                    screen.end()
+                    said["the terminal"] = screen.written
+                for path in (
+                    f"/v1/rounds/{round_id}/events", f"/v1/rounds/{round_id}/sessions",
+                    f"/v1/rounds/{round_id}/pairs?format=canonical", "/v1/agents", "/v1/gates",
+                    "/v1/sessions/1", "/metrics", "/readyz", "/openapi.json", "/v1/tokens",
+                ):  # fmt: skip
+                    said[path] = api.get(path).content
+                said["an error"] = api.post("/v1/rounds", content=b"{").content
+                said["a guess"] = httpx.get(f"{url}/v1/rounds?token=x", timeout=60).content
+            for command in (("agents", "ls"), ("doctor",), ("rounds", "show", round_id, "--json")):
+                done = home.run(*command, **env)
+                said[" ".join(command)] = (done.stdout + done.stderr).encode()
+        said["what the server said"] = "".join(process.said + process.printed).encode()
+    assert b'"401"' in said["/v1/sessions/1"] or b"401" in said[f"/v1/rounds/{round_id}/events"]
+    found = [leak for where, text in said.items() for leak in leaks(where, text)]
+    files = [path for path in home.home.rglob("*") if path.is_file()]
+    assert len(files) > 500  # the database's own are among them
+    found += [leak for path in files for leak in leaks(str(path), _bytes(path))]
+    assert found == []
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # the database removes files of its own
+        return b""

@@ -1,0 +1,365 @@
+"""The dashboard as a person has it: keys in, screens out, at both sizes, over real rounds."""
+
+import base64
+import contextlib
+import json
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import httpx
+import httpx_sse
+import pytest
+
+from tests.acceptance.processes import AAA, Home, new_home, provider, serving, started, until
+from tests.acceptance.terminal import Terminal, terminal
+from tests.helpers.hostile import BIDI
+
+SIZES = [(80, 24), (200, 60)]
+ATTACK = "\x1b]52;c;aGFja2Vk\x07\x1b[2J\x9b31m\u202egnp.exe \u2066\U000e0041 天空 नमस्ते 🚀"
+"""A prompt that would write the clipboard, clear the screen, colour and reorder it; and three scripts."""
+PRICE = {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2}
+
+
+class Stage:
+    """A control plane, a provider and a finished round."""
+
+    def __init__(self, home: Home, url: str, stub: str) -> None:
+        self.home, self.url, self.stub = home, url, stub
+        self.api = httpx.Client(base_url=url, timeout=60)
+        self.done = ""
+
+    def faults(self, line: str) -> None:
+        httpx.post(f"{self.stub}/_faults", content=line).raise_for_status()
+
+    def start(self, name: str, faults: str = "", **overrides: Any) -> str:
+        self.faults(faults)
+        asked = {"scenario": name, "overrides": overrides}
+        response = self.api.post("/v1/rounds", json=asked)
+        assert response.status_code == 202, response.text
+        return str(response.json()["id"])
+
+    def status(self, round_id: str, wanted: str) -> dict[str, Any]:
+        def look() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.api.get(f"/v1/rounds/{round_id}").json()
+            return found if found["status"] == wanted else None
+
+        found: dict[str, Any] = until(look, wanted)
+        return found
+
+    def watching(
+        self, *arguments: str, size: tuple[int, int] = (80, 24), url: str | None = None, **env: str
+    ) -> AbstractContextManager[Terminal]:
+        all_env = self.home.env | {"AAA_URL": url or self.url} | env
+        return terminal([AAA, "watch", *arguments], all_env, self.home.place, *size)
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    with new_home() as home, provider(home) as base, serving(home) as url:
+        for name, family in (("pupil", "birch"), ("tutor", "oak"), ("referee", "elm")):
+            home.card(name, base, family, price=PRICE)
+        seeds = [
+            {"id": f"q{n}", "prompt": f"What is {n}?", "tags": [f"t{n % 2}"]} for n in range(5)
+        ]
+        seeds.append({"id": "hostile\x1b[31m", "prompt": ATTACK, "tags": ["bad"]})
+        judging = {"play": "pairwise"}
+        home.scenario("small", 6, judging=judging, budget_usd=3)
+        lines = "\n".join(map(json.dumps, seeds))
+        (home.place / "scenarios" / "small.jsonl").write_text(lines)
+        home.scenario("large", 60, judging=judging, budget_usd=3, concurrency=4)
+        stage = Stage(home, url, base.removesuffix("/v1"))
+        stage.done = stage.start("small")
+        stage.status(stage.done, "completed")
+        yield stage
+        stage.api.close()
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with staged() as stage:
+        yield stage
+
+
+def leave(screen: Terminal) -> int:
+    screen.press("q")
+    code = screen.end()
+    assert screen.written.rfind(b"\x1b[?1049l") > screen.written.rfind(b"\x1b[?1049h")
+    assert screen.written.rfind(b"\x1b[?25h") > screen.written.rfind(b"\x1b[?25l")
+    return code
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_round_is_watched_from_its_first_calls_to_its_end(
+    stage: Stage, size: tuple[int, int]
+) -> None:
+    round_id = stage.start("small", "latency=fixed:400ms", concurrency=1)
+    with stage.watching(round_id, size=size) as screen:
+        screen.wait_for(r"● running")
+        screen.wait_for(r"[1-9]\d*/6 sessions")
+        for fact in (r"calls/s", r"of \$3\.00", r"student pupil", r"judge   referee",
+                     r"── theatre q\d", r"── under way", r"verdict: "):  # fmt: skip
+            screen.wait_for(fact)
+        screen.wait_for(r"● completed")
+        screen.wait_for(r"6/6 sessions")
+        assert max(map(len, screen.text.split("\n"))) < size[0]
+        assert leave(screen) == 0
+        assert re.search(r"● completed", screen.text)  # the last picture stays in the shell
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_finished_sessions_are_found_and_stepped_through(
+    stage: Stage, size: tuple[int, int]
+) -> None:
+    with stage.watching(stage.done, size=size) as screen:
+        screen.wait_for(r"● completed")
+        screen.press("s")
+        screen.wait_for(r"sessions .*6")
+        screen.press("/", "tag:t1 outcome:draw", "enter")
+        screen.wait_for(r"outcome:draw is none; there are win, tie, flip")
+        screen.press(*["\x7f"] * 4, "win", "enter")
+        found = int(screen.wait_for(r"(\d) found")[1])
+        rows = stage.api.get(f"/v1/rounds/{stage.done}/sessions?tag=t1&outcome=win").json()["items"]
+        assert found == len(rows) > 0
+        screen.press("enter")
+        screen.wait_for(r"theatre q\d .*● completed")
+        screen.press("end")
+        screen.wait_for(r"referee · draft first: prefers (draft|revision)")
+        screen.wait_for(r"referee · revision first: prefers (draft|revision)")
+        pair = screen.wait_for(r"pair (p[0-9a-f]+)")[1]
+        screen.press("e")
+        screen.wait_for(f"copied: aaa explain {pair}")
+        copied = base64.b64encode(f"aaa explain {pair}".encode())
+        assert b"\x1b]52;c;" + copied in screen.written
+        screen.press("left")
+        screen.wait_for(r"turn 4/5")
+        screen.press("left", "left", "left")
+        screen.wait_for(r"turn 1/5")
+        assert "revision" not in screen.text
+        screen.press("f")
+        screen.wait_for(r"5 turns")
+        screen.press("[")
+        screen.wait_for(r"that was the first one")
+        screen.press("escape", "escape")
+        screen.wait_for(r"── seats")
+        assert leave(screen) == 0
+
+
+def test_a_revision_shows_what_came_and_what_went_with_its_critique_beside(stage: Stage) -> None:
+    with stage.watching(stage.done, size=(200, 60)) as screen:
+        screen.wait_for(r"● completed")
+        screen.press("t")
+        screen.wait_for(r"student revision .*│ teacher critique tutor")
+        screen.press("d")
+        screen.read(1.0)
+        struck = [
+            char.strikethrough for row in screen.screen.buffer.values() for char in row.values()
+        ]
+        assert not any(struck)
+        screen.press("d")
+        screen.read(1.0)
+        cells = [char for row in screen.screen.buffer.values() for char in row.values()]
+        assert any(char.strikethrough for char in cells)
+        assert any(char.underscore and char.bold for char in cells)
+
+
+def test_keys_steer_the_round(stage: Stage) -> None:
+    round_id = stage.start("large", "latency=fixed:500ms")
+    api, path = stage.api, f"/v1/rounds/{round_id}"
+    with stage.watching(round_id) as screen:
+        screen.wait_for(r"● running")
+        screen.press("p")
+        screen.wait_for(r"● paused")
+        assert api.get(path).json()["reason"] == "asked"
+        screen.press("b")
+        screen.wait_for(r"Budget in dollars")
+        screen.press("x", "enter")
+        screen.wait_for(r"'x' is no number of dollars")
+        screen.press("\x7f", "30", "enter")
+        screen.wait_for(r"of \$30\.00")
+        assert api.get(path).json()["budget_usd"] == 30
+        screen.press("n")
+        screen.wait_for(r"Sessions at once")
+        screen.press("2", "enter")
+        screen.wait_for(r"plays 2 sessions at once")
+        assert api.get(path).json()["concurrency"] == 2
+        screen.press("r")
+        screen.wait_for(r"● running")
+        screen.press("c")
+        screen.wait_for(r"Cancel round .* for good")
+        screen.press("n")
+        screen.wait_for(r"── seats")
+        assert api.get(path).json()["status"] == "running"
+        screen.press("c")
+        screen.wait_for(r"Cancel round .* for good")
+        screen.press("y")
+        screen.wait_for(r"● cancelled")
+        screen.press("p")
+        screen.wait_for(r"is cancelled")  # the API's own words of why not
+        assert leave(screen) == 1
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_help_palette_and_the_list_of_rounds(stage: Stage, size: tuple[int, int]) -> None:
+    with stage.watching(size=size) as screen:
+        screen.wait_for(r"── seats")
+        screen.press("?")
+        screen.wait_for(r"cancel it for good")
+        screen.press("escape")
+        screen.wait_for(r"── seats")
+        screen.press("ctrl+p")
+        screen.wait_for(r"Search")
+        screen.press("search, step through")
+        screen.wait_for(r"all sessions: search, step through\s+key s\s+▁")  # the only one left
+        screen.press("enter")
+        screen.wait_for(r"AAA  sessions")
+        screen.press("escape")
+        screen.wait_for(r"── seats")
+        screen.press("escape")
+        screen.wait_for(r"AAA  rounds")
+        screen.wait_for(rf"{stage.done} +completed +6/6")
+        screen.press("down", "up", "enter")
+        screen.wait_for(r"── seats")
+        leave(screen)
+
+
+def test_what_models_and_seeds_hold_touches_no_terminal(stage: Stage) -> None:
+    with stage.watching(stage.done, size=(200, 60)) as screen:
+        screen.wait_for(r"● completed")
+        screen.press("s")
+        screen.wait_for(r"sessions .*6")
+        screen.press("/", "tag:bad", "enter")
+        screen.wait_for(r"1 found")
+        screen.wait_for(r"hostile␛\[31m")
+        screen.press("enter")
+        screen.wait_for(r"␛]52;c;aGFja2Vk␇␛\[2J")
+        screen.wait_for(r"天空")
+        leave(screen)
+    shown = screen.written.decode()
+    assert "]52;c;aGFja2Vk\x07" not in shown
+    assert "\x1b[2J\x9b" not in shown
+    assert not {ord(char) for char in shown} & (BIDI | {*range(0x80, 0xA0)} | {0xE0041})
+
+
+def test_without_colour_nothing_is_coloured(stage: Stage) -> None:
+    with stage.watching(stage.done, NO_COLOR="1") as screen:
+        screen.wait_for(r"● completed")
+        screen.press("t")
+        screen.wait_for(r"● completed +5 turns")
+        screen.press("?")
+        screen.wait_for(r"one turn back")
+        screen.press("escape")
+        leave(screen)
+    codes = {code for found in re.findall(rb"\x1b\[([0-9;]*)m", screen.written)
+             for code in found.split(b";")}  # fmt: skip
+    assert not codes & {*(b"%d" % n for n in (*range(30, 39), *range(40, 49), *range(90, 108)))}
+
+
+def test_a_restarted_server_is_found_again_and_that_is_said(stage: Stage) -> None:
+    """A second control plane of the same rounds goes away in mid-round and comes back."""
+    command = [AAA, "serve", "--no-supervisor", "--port"]
+    with started([*command, "0"], stage.home) as first:
+        url = first.wait_for(r"http://127\.0\.0\.1:(\d+)")
+        round_id = stage.start("small", "latency=fixed:1s", concurrency=2)
+        with stage.watching(round_id, url=url[0]) as screen:
+            screen.wait_for(r"● running")
+            screen.wait_for(r"event [1-9]")
+            first.stop(signal.SIGKILL)
+            screen.wait_for(r"⚠ connection lost, again in 0:0\d: nobody answers")
+            with started([*command, url[1]], stage.home) as second:
+                second.wait_for(r"listens on")
+                screen.wait_for(r"⚠ connected again; goes on after event \d+, nothing is missing")
+                screen.wait_for(r"● completed")
+                done = stage.status(round_id, "completed")
+                screen.wait_for(rf"event {done['last_event']}, the last")
+                verdicts = re.findall(r"(\d+) (win|tie|flip|error|abstain)", screen.text)
+                assert {kind: int(n) for n, kind in verdicts} == done["verdicts"]
+                leave(screen)
+
+
+def test_a_stock_client_of_event_streams_misses_nothing_through_two_restarts(stage: Stage) -> None:
+    """`httpx-sse` as its readme has it: connect again with the last id; the server is killed twice."""
+    command = [AAA, "serve", "--no-supervisor", "--port"]
+    round_id = stage.start("small", "latency=fixed:400ms", concurrency=1)
+    heard: list[tuple[int, str]] = []
+    port = "0"
+    for lives_for in (20, 40, 10_000):
+        with started([*command, port], stage.home) as server:
+            port = server.wait_for(r"http://127\.0\.0\.1:(\d+)")[1]
+            last = {"Last-Event-ID": str(heard[-1][0])} if heard else {}
+            path = f"http://127.0.0.1:{port}/v1/rounds/{round_id}/events"
+            with (
+                httpx.Client(timeout=60) as client,
+                httpx_sse.connect_sse(client, "GET", path, headers=last) as source,
+                contextlib.suppress(httpx.TransportError),
+            ):
+                for event in source.iter_sse():
+                    heard.append((int(event.id), event.event))
+                    if len(heard) == lives_for:
+                        server.stop(signal.SIGKILL)
+    assert heard[-1][1] == "round.completed"
+    assert [number for number, _ in heard] == list(range(1, len(heard) + 1))
+    done = stage.status(round_id, "completed")
+    assert done["last_event"] == len(heard)
+
+
+def test_a_finished_round_is_played_again(stage: Stage) -> None:
+    with stage.watching("--replay", stage.done, "--speed", "0.5x") as screen:
+        screen.wait_for(r"replay at 0\.5x")
+        screen.press("space")
+        screen.wait_for(r"replay at 0\.5x, halted")
+        screen.press("space", "+", "+")
+        screen.wait_for(r"replay at 2x")
+        screen.wait_for(r"● running")
+        screen.press(*"++++++")
+        screen.wait_for(r"● completed")
+        assert leave(screen) == 0
+
+
+def test_a_resized_window_is_drawn_anew(stage: Stage) -> None:
+    with stage.watching(stage.done) as screen:
+        screen.wait_for(r"● completed")
+        assert "── verdicts" not in screen.text
+        screen.resize(200, 60)
+        screen.wait_for(r"── verdicts")
+        leave(screen)
+
+
+def test_aaa_run_has_the_same_screen_and_ctrl_c_stops_it_safely(stage: Stage) -> None:
+    stage.faults("latency=fixed:300ms")
+    with new_home() as home:
+        for name in ("agents", "scenarios"):
+            for path in (stage.home.place / name).iterdir():
+                (home.place / name / path.name).write_bytes(path.read_bytes())
+        with terminal([AAA, "run", "small"], home.env, home.place) as screen:
+            screen.wait_for(r"● running", 120)
+            screen.press("?")
+            screen.wait_for(r"cancel it for good")
+            screen.press("escape", "ctrl+c")
+            screen.wait_for(
+                r"Stopped. Nothing recorded is lost; go on with:\s+\S*aaa run small --resume (\S+)"
+            )
+            assert screen.end(60) == 4
+            round_id = re.findall(r"--resume (\S+)", screen.text)[-1]
+        stage.faults("")
+        with terminal([AAA, "run", "small", "--resume", round_id], home.env, home.place) as screen:
+            screen.wait_for(r"6 of 6 sessions completed", 120)
+            assert screen.end(60) == 0
+
+
+def test_no_terminal_no_dashboard(stage: Stage) -> None:
+    env: Any = {"AAA_URL": stage.url}
+    lines = stage.home.aaa("watch", stage.done, **env).splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d round created small 6 sessions .*", lines[0])
+    assert re.fullmatch(r"\d\d:\d\d:\d\d round completed .*", lines[-1])
+    told = [
+        json.loads(line)
+        for line in stage.home.aaa("watch", stage.done, "--json", **env).splitlines()
+    ]
+    assert [row["id"] for row in told] == list(range(1, len(told) + 1))
+    assert "\x1b" not in "".join(lines)
+    wrong = stage.home.run("watch", "--replay", stage.done, "--speed", "fast", **env)
+    assert wrong.returncode == 2
+    assert "looks like 20x" in wrong.stderr

@@ -1,0 +1,94 @@
+"""What a person types: searches, speeds, budgets; and a replay's pace."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from aaa.client import Event
+from aaa.dashboard import replay as replays
+from aaa.dashboard.feed import place_in
+from aaa.dashboard.finding import read_filter
+from aaa.dashboard.replay import Replay, read_speed
+from aaa.dashboard.steering import wrong_budget, wrong_concurrency
+from aaa.errors import InputError
+from tests.helpers.classroom import START, iso
+
+
+def test_a_search_is_read_by_its_keys() -> None:
+    assert read_filter("") == {}
+    assert read_filter(" outcome:flip seat:teacher  tag:a:b the sky") == {
+        "outcome": "flip", "seat": "teacher", "tag": "a:b", "text": "the sky",
+    }  # fmt: skip
+    assert read_filter("http://x status:failed") == {"text": "http://x", "status": "failed"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("outcome:draw", "outcome:draw is none; there are win, tie, flip, error, abstain"),
+        ("status:", "status: wants a value; there are queued"),
+        ("tag:", "tag: wants a value$"),
+    ],
+)
+def test_a_search_that_is_none_names_the_choices(typed: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_filter(typed)
+
+
+def test_speeds() -> None:
+    assert [read_speed(text) for text in ("20x", "20", "0.5X")] == [20, 20, 0.5]
+    for wrong in ("fast", "0x", "-1x", "1e9x", "", "20 x x"):
+        with pytest.raises(InputError, match="looks like 20x"):
+            read_speed(wrong)
+
+
+def test_what_is_no_budget_or_concurrency_is_told() -> None:
+    assert [wrong_budget(text) for text in ("", "0", "2.5", " 3 ")] == [None] * 4
+    assert all(wrong_budget(text) for text in ("x", "-1", "nan", "inf"))
+    assert [wrong_concurrency(text) for text in ("1", "64")] == [None] * 2
+    assert all(wrong_concurrency(text) for text in ("", "0", "-1", "1.5", "x", "٣"))
+
+
+async def arriving(*seconds: float) -> AsyncGenerator[Event, None]:
+    for number, at in enumerate(seconds, 1):
+        yield Event(id=number, kind="turn", data={"at": iso(START + at)})
+
+
+async def test_a_replay_gives_every_event_in_order_with_its_clock() -> None:
+    replay = Replay(1000)
+    due = (0, 10, 20, 20, 30)
+    seen = [(event.id, replay.now()) async for event in replay.paced(arriving(*due))]
+    assert [number for number, _ in seen] == [1, 2, 3, 4, 5]
+    assert all(now >= START + at for (_, now), at in zip(seen, due, strict=True))
+
+
+async def test_a_long_silence_is_shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replays, "LONGEST_WAIT_S", 0.1)
+    replay = Replay(1)
+    assert [event.id async for event in replay.paced(arriving(0, 86_400))] == [1, 2]
+    assert replay.now() >= START + 86_400
+
+
+async def test_a_halted_replay_stands_still() -> None:
+    replay = Replay(100)
+    stream = replay.paced(arriving(0, 1000))
+    await anext(stream)
+    replay.halt_or_go_on()
+    assert replay.words() == "replay at 100x, halted"
+    now = replay.now()
+    waiting = asyncio.create_task(anext(stream))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    assert replay.now() == now
+    replay.halt_or_go_on()
+    replay.faster(50)
+    assert (await waiting).id == 2
+    await stream.aclose()
+
+
+def test_a_round_knows_its_place_in_a_course() -> None:
+    steps = [{"round": None, "stage": "one"}, {"round": "r-2", "stage": "two"}]
+    courses = [{"stages": ["one", "two", "three"], "steps": steps}]
+    assert place_in(courses, "r-2") == "stage 2/3 two"
+    assert place_in(courses, "r-9") == ""

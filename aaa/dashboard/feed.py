@@ -82,7 +82,8 @@ class Feed:
         while True:
             async with aclosing(self._arriving()) as arriving:
                 await self._take_in(arriving)
-            self._news = ""
+            if self._news_until == float("inf"):  # that it is back is said all the same
+                self._news = ""
             if self._stop_at_pause:
                 self.over.set()
                 return

@@ -94,12 +94,19 @@ class Terminal:
                 self._take(os.read(self._file, 65536))
 
     def read_raw(self, for_s: float) -> None:
-        """Take in what is written, at most for so long, without drawing it yet: for who takes the time."""
-        ready, _, _ = select.select([self._file], [], [], for_s)
-        if ready:
-            found = os.read(self._file, 65536)
-            self.written += found
-            self._left += found
+        """Take what is written off the command's hands for so long, and draw none of it.
+
+        Drawing takes longer than the command does: who takes the time must not make it wait.
+        """
+        end = time.monotonic() + for_s
+        while (left := end - time.monotonic()) > 0:
+            ready, _, _ = select.select([self._file], [], [], left)
+            if not ready:
+                return
+            try:
+                self.written += os.read(self._file, 65536)
+            except OSError:  # the command ended
+                return
 
     def _take(self, found: bytes) -> None:
         self.written += found

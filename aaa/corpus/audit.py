@@ -5,7 +5,6 @@ generated = kept + dropped by reason. Rates of ties, flips and errors are of the
 whether an answer is right, which nobody here knows.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
@@ -43,6 +42,17 @@ class Kind(NamedTuple):
     chosen_model: str
     rejected_model: str
     votes: tuple[Vote, ...]
+    longer: bool
+    """Whether the chosen answer is."""
+    shorter: bool
+    chosen_bits: int
+    """Binary digits of its length in characters."""
+    rejected_bits: int
+    margin: float | None
+    """Rounded down to halves."""
+
+
+VOTES = Kind._fields.index("votes")
 
 
 class Audit:
@@ -54,50 +64,42 @@ class Audit:
         self.dropped: Counter[str] = Counter()
         self.kept = 0
         self._counts: dict[tuple[Any, ...], int] = {}
-        self._tags: Counter[str] = Counter()
+        self._tags: dict[str, int] = {}
         self._chosen_length = self._rejected_length = 0
-        self._shapes: dict[tuple[str, int, int], int] = {}
-        """(whether the chosen answer is longer, digits of both lengths in binary) -> pairs."""
-        self._margins: Counter[tuple[str, float]] = Counter()
         self._style = Sample()
         self._seeds = 0
         self._seed = ""
 
     def take(self, sifted: Sifted) -> None:
         """Count a record, whatever became of it."""
-        if sifted.dropped is not None:
-            self.dropped[sifted.dropped] += 1
+        record, dropped = sifted
+        if dropped is not None:
+            self.dropped[dropped] += 1
             return
-        record = sifted.record
         self.kept += 1
-        kind = _kind(record)
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        self._count_lengths(record)
         seed, judging = record["seed"], record["judging"]
-        if seed["id"] != self._seed:
-            self._seed, self._seeds = seed["id"], self._seeds + 1
-        for tag in seed["tags"]:
-            self._tags[tag] += 1
-        if judging["margin"] is not None:
-            self._margins[judging["play"], math.floor(judging["margin"] * 2) / 2] += 1
-
-    def _count_lengths(self, record: Record) -> None:
         chosen, rejected = record["chosen"]["text"], record["rejected"]["text"]
-        one, other = len(chosen), len(rejected)
-        longer = "longer" if one > other else "shorter" if one < other else "equal"
-        shape = (longer, one.bit_length(), other.bit_length())
-        self._shapes[shape] = self._shapes.get(shape, 0) + 1
+        one, other, margin = len(chosen), len(rejected), judging["margin"]
+        kind = (*_kind(record), one > other, one < other, one.bit_length(), other.bit_length(),
+                None if margin is None else margin * 2 // 1 / 2)  # fmt: skip
+        counts = self._counts
+        counts[kind] = counts.get(kind, 0) + 1
         self._chosen_length += one
         self._rejected_length += other
         self._style.add(record["id"], chosen, rejected)
+        if seed["id"] != self._seed:
+            self._seed = seed["id"]
+            self._seeds += 1
+        for tag in seed["tags"]:
+            self._tags[tag] = self._tags.get(tag, 0) + 1
 
     @property
     def _kinds(self) -> dict[Kind, int]:
         """Kind -> pairs of it."""
         found = {}
         for kind, pairs in self._counts.items():
-            votes = tuple(Vote(*vote) for vote in kind[-1])
-            found[Kind._make((*kind[:-1], votes))] = pairs
+            votes = tuple(Vote(*vote) for vote in kind[VOTES])
+            found[Kind._make((*kind[:VOTES], votes, *kind[VOTES + 1 :]))] = pairs
         return found
 
     def metrics(self, verdicts: Mapping[str, int], spent_usd: float) -> dict[str, float]:
@@ -108,7 +110,7 @@ class Audit:
             "generated": generated,
             "kept": self.kept,
             "kept_share": _share(self.kept, generated),
-            "chosen_longer": _share(self._by_shape(0).get("longer", 0), self.kept),
+            "chosen_longer": _share(self._by("longer").get(True, 0), self.kept),
             "chosen_length": _share(self._chosen_length, self.kept),
             "rejected_length": _share(self._rejected_length, self.kept),
             "seeds": self._seeds,
@@ -160,9 +162,9 @@ class Audit:
             },
             "metrics": _rounded(self.metrics(verdicts, spent_usd)),
             "length": {
-                "chosen": dict(sorted(self._by_shape(0).items())),
-                "log2_characters_of_chosen": _sorted(self._by_shape(1)),
-                "log2_characters_of_rejected": _sorted(self._by_shape(2)),
+                "chosen": self._longer(),
+                "log2_characters_of_chosen": _sorted(self._by("chosen_bits")),
+                "log2_characters_of_rejected": _sorted(self._by("rejected_bits")),
                 "style_slopes": self._style.slopes(),
                 "style_sample": self._style.size,
             },
@@ -179,18 +181,17 @@ class Audit:
             "sources": self._by("round"),
         }
 
-    def _by(self, *fields: str) -> dict[str, int]:
-        found: Counter[str] = Counter()
+    def _by(self, *fields: str) -> dict[Any, int]:
+        found: Counter[Any] = Counter()
         for kind, pairs in self._kinds.items():
             for field in fields:
                 found[getattr(kind, field)] += pairs
         return dict(sorted(found.items()))
 
-    def _by_shape(self, field: int) -> Counter[Any]:
-        found: Counter[Any] = Counter()
-        for shape, pairs in self._shapes.items():
-            found[shape[field]] += pairs
-        return found
+    def _longer(self) -> dict[str, int]:
+        longer, shorter = self._by("longer").get(True, 0), self._by("shorter").get(True, 0)
+        found = {"equal": self.kept - longer - shorter, "longer": longer, "shorter": shorter}
+        return {name: pairs for name, pairs in found.items() if pairs}
 
     def _agents(self) -> dict[str, dict[str, int]]:
         """Agent -> on which side how many of its answers are."""
@@ -199,15 +200,15 @@ class Audit:
         return {name: {side: sides[side].get(name, 0) for side in _SIDES} for name in names}
 
     def _margins_by_play(self) -> dict[str, dict[str, int]]:
-        plays = sorted({play for play, _ in self._margins})
-        return {
-            play: _sorted({m: n for (of, m), n in self._margins.items() if of == play})
-            for play in plays
-        }
+        found: dict[str, Counter[float]] = {}
+        for kind, pairs in self._kinds.items():
+            if kind.margin is not None:
+                found.setdefault(kind.judging, Counter())[kind.margin] += pairs
+        return {play: _sorted(margins) for play, margins in sorted(found.items())}
 
 
 def _kind(record: Record) -> tuple[Any, ...]:
-    """A `Kind`, as a plain tuple: it is made of every record, and read of few."""
+    """A `Kind` up to its votes, as a plain tuple: it is made of every record, and read of few."""
     chosen, rejected, judging = record["chosen"], record["rejected"], record["judging"]
     votes = [
         (

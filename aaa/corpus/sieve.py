@@ -52,6 +52,10 @@ class Sieve:
         self._gates = [gate for name in GATES for gate in selection.gate if gate.name == name]
         near = next((g for g in self._gates if g.name == "near_duplicate"), None)
         self._seen = None if near is None else Seen(float(near.threshold))
+        asks = {"test_share", "judges", "outcome"}  # these take nothing away by themselves
+        self._takes_all = not (
+            self._tests or around.exported or (selection.model_fields_set - asks)
+        )
         self._seed = ""
         self._ids: set[str] = set()
         self._of_seed = 0
@@ -63,6 +67,8 @@ class Sieve:
         if record["id"] in self._ids:
             return "double"
         self._ids.add(record["id"])
+        if self._takes_all:
+            return None
         if self._around.exported and record["id"] in self._around.exported:
             return "since"
         for name, wants in self._tests.items():

@@ -19,9 +19,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import IdleInTransactionSessionTimeout
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -65,17 +72,26 @@ class Database:
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed at the end, rolled back by an exception.
 
-        Raises `StoreError` when the server does not answer, or ended the transaction to break a deadlock.
+        Raises `StoreError` when the server does not answer, or ended the transaction to break a deadlock or
+        because it said nothing for `IDLE_S`.
         """
         try:
             async with self.engine.begin() as connection:
                 yield connection
         except (OperationalError, InterfaceError, PoolTimeout) as error:
-            cause = str(getattr(error, "orig", error)).strip().splitlines() or ["no answer"]
-            raise StoreError(f"the database does not answer: {cause[0]}") from error
+            raise StoreError(f"the database does not answer: {_cause(error)}") from error
+        except InternalError as error:
+            if isinstance(error.orig, IdleInTransactionSessionTimeout):
+                raise StoreError(f"the database gave up on us: {_cause(error)}") from error
+            raise
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _cause(error: Exception) -> str:
+    lines = str(getattr(error, "orig", error)).strip().splitlines()
+    return lines[0] if lines else "no answer"
 
 
 async def patiently(do: Callable[[], Awaitable[T]], for_s: float | None = 60.0) -> T:

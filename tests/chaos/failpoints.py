@@ -19,7 +19,7 @@ from tests.chaos.promise import Promise, main, tell
 from tests.postgres import Server
 
 POINTS = tuple(name for name in NAMES if name not in OF_COURSES)
-"""A round passes these; those of courses are tried where a course runs (`test_courses.py`)."""
+"""A round passes these; those of courses are D6's."""
 AWAY = ("spool.after", "spool.replayed")
 """Points that are only passed when the database went away."""
 FAULTS = "latency=fixed:{}ms; 500=first:1,model=tutor"

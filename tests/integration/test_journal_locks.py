@@ -7,6 +7,7 @@ from sqlalchemy import select, text
 
 from aaa.asking import Amount, Wish
 from aaa.catalogue import Catalogue
+from aaa.errors import StoreError
 from aaa.gate import RoundStopped
 from aaa.store.database import Database
 from aaa.store.journal import Journal
@@ -50,3 +51,14 @@ async def test_a_cancel_does_not_wait_for_a_call_that_begins(
         )
     with pytest.raises(RoundStopped, match="cancelled"):
         await beginning
+
+
+async def test_a_transaction_that_the_server_gave_up_on_is_no_raw_error(database: Database) -> None:
+    async def too_slow() -> None:
+        async with database.begin() as connection:
+            await connection.execute(text("SET idle_in_transaction_session_timeout = '20ms'"))
+            await asyncio.sleep(0.3)
+            await connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreError, match="the database gave up on us"):
+        await too_slow()

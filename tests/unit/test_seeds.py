@@ -236,7 +236,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "not UTF-8 CSV": ("s.csv", lambda p: p.write_bytes(b"prompt\n\xff"), "cannot be read"),
     "empty": ("s.jsonl", Path.touch, "there are no seeds in it"),
     "empty CSV": ("s.csv", Path.touch, "there are no seeds in it"),
-    "other suffix": ("s.xlsx", Path.touch, "files of rows end in .jsonl, .csv, .parquet"),
+    "other suffix": ("s.xlsx", Path.touch, "seeds files end in .jsonl, .csv, .parquet"),
     "not Parquet": ("s.parquet", lambda p: p.write_bytes(b"PAR1"), "not readable as Parquet"),
 }
 

@@ -6,8 +6,9 @@ mostly in English, and not what they mean in their order. Left out: larger embed
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aaa.errors import SetupError
 
@@ -23,17 +24,23 @@ LONGEST = 4000
 
 def embed(texts: Sequence[str]) -> "Vectors":
     """A row of length 1 for each text (all 0 for an empty one). Raises `SetupError` without an embedder."""
+    import numpy as np
+
+    vectors = np.asarray(
+        _model().embed([text[:LONGEST] or " " for text in texts]), dtype=np.float32
+    )
+    sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found: Vectors = (vectors / np.where(sizes > 0, sizes, 1)).astype(np.float32)
+    return found
+
+
+@cache
+def _model() -> Any:
     try:
         import wordllama
     except ImportError as error:
         raise SetupError(
             "there is no embedder: install one with `pip install 'aaa-orchestrator[embed]'`"
         ) from error
-    import numpy as np
-
     package = Path(wordllama.__file__).parent  # its weights and tokenizer lie there
-    model = wordllama.WordLlama.load(cache_dir=package, disable_download=True)
-    vectors = np.asarray(model.embed([text[:LONGEST] or " " for text in texts]), dtype=np.float32)
-    sizes = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: Vectors = (vectors / np.where(sizes > 0, sizes, 1)).astype(np.float32)
-    return found
+    return wordllama.WordLlama.load(cache_dir=package, disable_download=True)

@@ -41,7 +41,7 @@ from aaa.cli._shared import as_json, run_to_end, settings
     "--gate", multiple=True, metavar="NAME[=T]", help="Drop what fails; `standard`: most."
 )
 @click.option("--eval", "evaluations", multiple=True, type=click.Path(path_type=Path),
-              help="Files that --gate contamination holds pairs against.")  # fmt: skip
+              help="Files that --gate contamination and paraphrase hold pairs against.")  # fmt: skip
 @click.option("--fail-if", multiple=True, metavar="FIGURE>X", help="Write nothing where it holds.")
 @click.option("--since", multiple=True, type=click.Path(path_type=Path),
               help="An earlier export: its pairs are left out.")  # fmt: skip

@@ -29,10 +29,10 @@ from aaa.corpus import conditions as failing
 from aaa.corpus import selection as selecting
 from aaa.corpus.audit import Audit
 from aaa.corpus.conditions import Condition
-from aaa.corpus.contamination import Evaluations, texts_of
+from aaa.corpus.contamination import Evaluations, Neighbours, texts_of
 from aaa.corpus.families import part_of
 from aaa.corpus.files import kind_of, open_sink, whole
-from aaa.corpus.gates import Known, check_where
+from aaa.corpus.gates import OF_EVALUATIONS, Known, check_where
 from aaa.corpus.selection import Selection
 from aaa.corpus.sieve import Around, Sieve, limits, sifted
 from aaa.errors import InputError
@@ -306,13 +306,23 @@ def _of_agents(scripts: Mapping[str, Any], what: str) -> dict[tuple[str, str], A
 
 def _around(asked: Asked, scripts: Mapping[str, Any]) -> Around:
     """What the sieve must know beside the records."""
-    gate = next((g for g in asked.selection.gate if g.name == "contamination"), None)
-    evaluations = None
-    if gate is not None:
-        texts = (t for path in asked.wanted.evaluations for t in texts_of(read_rows(path)))
-        evaluations = Evaluations(texts, int(float(gate.threshold)))
-    exported = frozenset(id for path in asked.wanted.since for id in exported_ids(path))
-    return Around(Known(_of_agents(scripts, "licence")), evaluations, exported)
+    wanted = {
+        gate.name: float(gate.threshold)
+        for gate in asked.selection.gate
+        if gate.name in OF_EVALUATIONS
+    }
+
+    def texts() -> Iterator[str]:
+        for path in asked.wanted.evaluations:
+            yield from texts_of(read_rows(path))
+
+    runs, near = wanted.get("contamination"), wanted.get("paraphrase")
+    return Around(
+        known=Known(_of_agents(scripts, "licence")),
+        evaluations=None if runs is None else Evaluations(texts(), int(runs)),
+        neighbours=None if near is None else Neighbours(texts(), near),
+        exported=frozenset(id for path in asked.wanted.since for id in exported_ids(path)),
+    )
 
 
 def exported_ids(path: Path) -> Iterator[str]:

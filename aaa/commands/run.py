@@ -33,7 +33,8 @@ from aaa.settings import Settings
 from aaa.store.database import open_database
 from aaa.store.leases import alive
 
-FORMATS = ("trl-dpo", "canonical")
+FORMATS = ("trl-dpo", "canonical", "seeds", "trl-prm")
+"""What is written at the end, where the round made any of it."""
 
 
 class Wanted(NamedTuple):
@@ -177,23 +178,29 @@ async def _conclude(
     """Export the pairs and say in plain words what happened."""
     found = dict(await client.round(round_id))
     folder = settings.home / "exports" / round_id
-    files = []
+    files: dict[str, Path] = {}
     for format in FORMATS:
         path = folder / f"{format}.jsonl"
-        await write_pairs(client, [round_id], format, path)
-        files.append(path)
+        if await write_pairs(client, [round_id], format, path):
+            files[format] = path
+        else:
+            path.unlink(missing_ok=True)
     if wanted.as_json:
         return
-    for line in (*_story(found, elapsed_s), *await worth(client, script), "Files:"):
+    for line in (*_story(found, elapsed_s), *await worth(client, script)):
         say(line)
-    for path in files:
+    say("Files:" if files else "Files: none, since nothing came out that could be learnt from")
+    for path in files.values():
         say(f"  {_short(path)}")
-    pair = await _first_pair(files[0]) if found["pairs"] else None
-    if wanted.next_steps or pair:
+    pair = await _first_pair(files[FORMATS[0]]) if FORMATS[0] in files else None
+    if wanted.next_steps or files:
         say("Next:")
         aaa = command_name()
         say(f"  {aaa} explain {pair}" if pair else f"  {aaa} rounds show {round_id}")
-        say(f"  {aaa} export {round_id} --format trl-dpo -o pairs.jsonl")
+        if files:
+            format = next(iter(files))
+            name = "pairs" if format == FORMATS[0] else format
+            say(f"  {aaa} export {round_id} --format {format} -o {name}.jsonl")
         for more in _more(script, wanted):
             say(f"  {more}")
 
@@ -217,8 +224,12 @@ def _story(found: dict[str, Any], elapsed_s: float) -> list[str]:
         + (f" ({found['message']})" if found["message"] else ""),
         f"  {_progress(found)}; {found['turns']} turns in {elapsed_s:.0f} s; {tokens} tokens "
         f"written ({tokens / max(elapsed_s, 0.1):.1f} a second)",
-        f"  verdicts: {outcomes}; preference pairs: {found['pairs']}; "
-        f"spent ${found['spent_usd']:.4f}",
+        (
+            f"  verdicts: {outcomes}; preference pairs: {found['pairs']}; "
+            if any(verdicts.values())
+            else "  "
+        )
+        + f"spent ${found['spent_usd']:.4f}",
     ]
     if sessions["failed"]:
         lines.append(f"  {sessions['failed']} sessions failed; aaa rounds show {found['id']}")

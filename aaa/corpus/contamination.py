@@ -1,7 +1,8 @@
 """Whether a pair holds what an evaluation asks: so many words in a row that stand in one of its files.
 
-GPT-3 took 13 words, Tülu 3 took 8. A paraphrase is missed: that takes an embedder, and none is asked here. An
-evaluation's text of fewer words is looked for whole, unless it is so short that anyone may have said it.
+GPT-3 took 13 words, Tülu 3 took 8. An evaluation's text of fewer words is looked for whole, unless it is so
+short that anyone may have said it. Runs of words miss a paraphrase (2311.04850): where an embedder is
+installed, `Neighbours` finds a question that is near one of an evaluation's. Left out: asking a model then.
 """
 
 import re
@@ -38,6 +39,25 @@ class Evaluations:
             for size, known in self._runs.items()
             if len(words) >= size
         )
+
+
+class Neighbours:
+    """What evaluations hold, as vectors: a question near one of them may be the same in other words."""
+
+    def __init__(self, texts: Iterable[str], least: float) -> None:
+        """`least`: cosine from which two texts are near. Raises `SetupError` without an embedder."""
+        from aaa.embedding import embed
+
+        self._embed, self._least = embed, least
+        known = dict.fromkeys(text for text in texts if len(words_of(text)) >= SHORTEST)
+        self._vectors = embed(list(known)) if known else None
+
+    def holds(self, record: Record) -> bool:
+        """Whether one of its users' messages is near."""
+        asked = [m["content"] for m in record["context"] if m["role"] == "user"]
+        if self._vectors is None or not asked:
+            return False
+        return bool((self._embed(asked) @ self._vectors.T).max() >= self._least)
 
 
 def _texts(record: Record) -> Iterator[str]:

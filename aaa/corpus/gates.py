@@ -3,8 +3,8 @@
 A gate is a test of one record against one threshold. After METHOD's filters: length (HH's chosen answers
 are longer, and DPO learns that), chosen and rejected alike, refusals and identity leaks, answers that were
 cut off, another language than the question's, licences, personal data. Left out: what takes more than one
-record to know, near-duplicate rows (`near.py`) and contamination (`contamination.py`), which are gates of
-the same list; and judging whether an answer is good, which is what ballots are for.
+record to know, near-duplicate rows (`near.py`), contamination and paraphrases (`contamination.py`), which are
+gates of the same list; and judging whether an answer is good, which is what ballots are for.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -165,6 +165,11 @@ GATES: Mapping[str, Kind] = {
     "contamination": Kind(
         "so many words in a row stand in an evaluation file (`--eval`), too", "13", None
     ),
+    "paraphrase": Kind(
+        "a question is this near to a text of an evaluation file, by embeddings (extra `embed`)",
+        "0.75",
+        None,
+    ),
 }
 """Name -> the gate, in the order in which they are asked: the cheap before the dear."""
 
@@ -174,7 +179,9 @@ NUMBERS: Mapping[str, tuple[float, float]] = {
     "too_long": (1, 1e9),
     "near_duplicate": (0.1, 1),
     "contamination": (3, 50),
+    "paraphrase": (0.1, 1),
 }
+OF_EVALUATIONS = ("contamination", "paraphrase")
 STANDARD = "standard"
 OF_STANDARD = (
     *("empty", "identical", "similar", "length_ratio"),
@@ -184,7 +191,8 @@ OF_STANDARD = (
 
 def check_where(gates: tuple[Gate, ...], evaluations: bool) -> None:
     """Raises `InputError` where contamination is asked for without anything to hold rows against."""
-    if not evaluations and any(gate.name == "contamination" for gate in gates):
-        raise InputError(
-            "gate 'contamination' needs evaluation files, which only `aaa export --eval FILE` has"
-        )
+    for gate in gates:
+        if not evaluations and gate.name in OF_EVALUATIONS:
+            raise InputError(
+                f"gate {gate.name!r} needs evaluation files, which only `aaa export --eval FILE` has"
+            )

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing
 from typing import NamedTuple
 
-from aaa.corpus.contamination import Evaluations
+from aaa.corpus.contamination import Evaluations, Neighbours
 from aaa.corpus.families import share_of
 from aaa.corpus.gates import GATES, Known
 from aaa.corpus.near import Seen
@@ -35,6 +35,7 @@ class Around(NamedTuple):
 
     known: Known = Known()
     evaluations: Evaluations | None = None
+    neighbours: Neighbours | None = None
     exported: Collection[str] = frozenset()
     """Ids of pairs that an earlier export has."""
 
@@ -82,9 +83,11 @@ class Sieve:
             if test is not None:
                 failed = test(record, threshold, self._around.known)
             elif name == "contamination":
-                failed = self._around.evaluations is not None and self._around.evaluations.holds(
-                    record
-                )
+                against = self._around.evaluations
+                failed = against is not None and against.holds(record)
+            elif name == "paraphrase":
+                near = self._around.neighbours
+                failed = near is not None and near.holds(record)
             else:
                 failed = self._seen is not None and self._seen.is_near(record)
             if failed:

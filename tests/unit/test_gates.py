@@ -5,7 +5,7 @@ import random
 import pytest
 
 from aaa.corpus import wording
-from aaa.corpus.contamination import Evaluations
+from aaa.corpus.contamination import Evaluations, Neighbours
 from aaa.corpus.gates import GATES, OF_STANDARD, Known, check_where
 from aaa.corpus.selection import parse
 from aaa.corpus.sieve import Around
@@ -105,11 +105,28 @@ async def test_contamination_is_found_by_runs_of_words() -> None:
     assert [id for id, why in told.items() if why] == ["p1", "p2", "p3"]
 
 
+async def test_a_paraphrase_is_found_by_its_embedding() -> None:
+    """The same problem in other words; another of the same template is left alone."""
+    sold = "Natalia sold clips to 48 of her friends in April, and then half as many in May. How many in all?"
+    near = Neighbours([sold, "What is the capital of Burkina Faso?", "Name it."], 0.75)
+    records = [
+        made(0, asked="In April Natalia sold 48 clips to friends, half as many in May. How many in all?"),
+        made(1, asked="Which flour makes the best sourdough bread?"),
+        made(2, asked="A car drives 48 km in an hour. How far does it come in half an hour?"),
+        made(3, asked="Name it."),
+    ]  # fmt: skip
+    told = await fate(records, ("gate", "paraphrase"), around=Around(neighbours=near))
+    assert [id for id, why in told.items() if why] == ["p0"]
+    strict = Around(neighbours=Neighbours([sold], 0.999))
+    assert set((await fate(records, ("gate", "paraphrase"), around=strict)).values()) == {None}
+
+
 def test_contamination_needs_something_to_hold_against() -> None:
-    gates = parse([("gate", "contamination")]).gate
-    with pytest.raises(InputError, match="needs evaluation files"):
-        check_where(gates, evaluations=False)
-    check_where(gates, evaluations=True)
+    for name in ("contamination", "paraphrase"):
+        gates = parse([("gate", name)]).gate
+        with pytest.raises(InputError, match="needs evaluation files"):
+            check_where(gates, evaluations=False)
+        check_where(gates, evaluations=True)
 
 
 async def test_an_unknown_licence_is_none_that_is_allowed() -> None:

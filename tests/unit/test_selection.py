@@ -76,7 +76,10 @@ async def test_the_reason_is_the_selector() -> None:
         ([("n", "3"), ("n", "4")], r"'n' is given twice"),
         ([("split", "dev")], r"'train' or 'test', got 'dev'"),
         ([("judges", "only")], r"needs `judge`"),
-        ([("gate", "nice")], r"no gate 'nice'; there are: empty, .*contamination, standard"),
+        (
+            [("gate", "nice")],
+            r"no gate 'nice'; there are: empty, .*contamination, paraphrase, standard",
+        ),
         ([("gate", "licence")], r"gate 'licence' needs a threshold"),
         ([("gate", "empty=3")], r"gate 'empty' takes no threshold"),
         ([("gate", "length_ratio=x")], r"must be a number from 1 to 1000, got 'x'"),

@@ -124,6 +124,8 @@ class Conductor:
                 await self._wait(course, step, stage)
             case "train":
                 await self._train(course, step, stage, script.folder)
+            case "gate" | "adopt" if (why := _untrained(course, stage)) is not None:
+                await courses.end_step(self._database, self._id, step, {"skipped": why})
             case "gate":
                 await self._gate(course, row, script, step)
             case "adopt":
@@ -319,6 +321,10 @@ class Conductor:
 
     async def _train(self, course: Course, step: Step, stage: Stage, here: str) -> None:
         assert stage.train is not None
+        if empty := _without_rows(course, stage):
+            why = f"no rows in {', '.join(empty)}; {course.student} stays"
+            await courses.end_step(self._database, self._id, step, {"skipped": why})
+            return
         catalogue = await asyncio.to_thread(open_catalogue, self._settings)
         parent = catalogue.card(course.student)
         student = root_of(catalogue, course.student)
@@ -421,6 +427,22 @@ def _trained(course: Course, stage: Stage) -> str:
     """The agent that the stage has trained."""
     rows = [row.data for row in course.steps if row.kind == "train" and row.stage == stage.name]
     return str(rows[0]["agent"])
+
+
+def _untrained(course: Course, stage: Stage) -> str | None:
+    """Why the stage has trained nobody; `None`: it has."""
+    rows = [row.data for row in course.steps if row.kind == "train" and row.stage == stage.name]
+    return str(rows[0]["skipped"]) if rows and "skipped" in rows[0] else None
+
+
+def _without_rows(course: Course, stage: Stage) -> list[str]:
+    """The files that its command names, where none of them has a row: nothing can be learnt from them."""
+    assert stage.train is not None
+    words = " ".join(stage.train.command)
+    written = [row.data for row in course.steps if row.kind == "data" and row.stage == stage.name]
+    files = written[0].get("files", ()) if written else ()
+    named = [file for file in files if f"{{{file['kind']}}}" in words]
+    return [file["file"] for file in named] if named and not any(f["kept"] for f in named) else []
 
 
 def _left(course: Course) -> Mapping[str, float | int | None]:

@@ -33,6 +33,7 @@ from aaa.settings import Settings
 from aaa.store.database import open_database
 from aaa.store.leases import alive
 
+BUDGET = "budget_reached"
 FORMATS = ("trl-dpo", "canonical", "seeds", "trl-prm")
 """What is written at the end, where the round made any of it."""
 
@@ -81,7 +82,10 @@ async def run(settings: Settings, wanted: Wanted) -> int:
             began = time.monotonic()
             code = await _follow(client, round_id, wanted, stop)
             if code == watch.STOPPED:
-                say(f"Stopped. Nothing recorded is lost; go on with:\n  {_again(wanted, round_id)}")
+                found = await client.round(round_id)
+                first = "raise the budget as said above, then " if found["reason"] == BUDGET else ""
+                again = _again(wanted, round_id)
+                say(f"Stopped. Nothing recorded is lost; {first}go on with:\n  {again}")
             else:
                 elapsed_s = time.monotonic() - began
                 await _conclude(settings, client, script, round_id, wanted, elapsed_s)

@@ -6,7 +6,10 @@ from typing import Any
 from aaa.catalogue import Catalogue, Script, open_catalogue
 from aaa.commands.opening import say, show
 from aaa.commands.rounds import is_file
+from aaa.commands.staged import is_staged
+from aaa.commands.staged import prepared as prepared_course
 from aaa.commands.table import print_rows
+from aaa.curriculum.hand_off import check_commands
 from aaa.errors import AAAError
 from aaa.scenario import AgentCard, Scenario
 from aaa.settings import Settings
@@ -64,13 +67,22 @@ def validate(settings: Settings, scenarios: tuple[str, ...]) -> int:
     worst = 0
     for name in scenarios or tuple(open_catalogue(settings).scenarios()):
         try:
-            _, script, seeds = prepared(settings, name, {})
+            say(f"{name}: {_fine(settings, name)}")
         except AAAError as error:
             say(f"{name}: {error}")
             worst = max(worst, error.exit_code)
-        else:
-            say(f"{name}: fine, {len(seeds)} seeds, protocol {script.scenario.protocol.id}")
     return worst
+
+
+def _fine(settings: Settings, name: str) -> str:
+    """What can be played, in words. Raises what keeps it from that."""
+    if is_staged(settings, name):
+        _, course = prepared_course(settings, name, {})
+        check_commands(course.script.scenario, course.script.folder)
+        stages = len(course.script.scenario.stages)
+        return f"fine, {len(course.pool)} seeds, {stages} stages, {len(course.plays)} rounds"
+    _, script, seeds = prepared(settings, name, {})
+    return f"fine, {len(seeds)} seeds, protocol {script.scenario.protocol.id}"
 
 
 def schema() -> int:

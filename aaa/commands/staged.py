@@ -67,6 +67,10 @@ def prepared(
 def dry_run(settings: Settings, scenario: str, overrides: dict[str, Any], as_json: bool) -> int:
     """Print stages, sessions, calls and cost per stage and seat. Spends nothing."""
     _, made = prepared(settings, scenario, overrides)
+    try:
+        check_commands(made.script.scenario, made.script.folder)
+    except InputError as error:
+        say(f"warning: {error}")
     found = staged_estimate(made)
     show(found.model_dump(mode="json")) if as_json else _tell(found)
     return 0
@@ -103,7 +107,8 @@ async def run(settings: Settings, asked: Asked, everything: Everything) -> int:
     with stopping(stop):
         async with everything(settings, catalogue, stop) as client:
             course = await _begin(client, name, asked)
-            code = await _follow(client, course["id"], stop)
+            done = [row for row in course["steps"] if row["status"] == "done"]
+            code = await _follow(client, course["id"], stop, told=len(done))
             if code == watch.STOPPED:
                 again = (
                     f"{command_name()} run {shlex.quote(asked.scenario)}"
@@ -123,13 +128,14 @@ async def _begin(client: Client, name: str, asked: Asked) -> Json:
     found = await client.course(asked.resume)
     if found["status"] == "paused":
         found = await client.move_course(asked.resume, "resume")
-    say(f"Course {asked.resume} goes on with stage {found['stage']}")
+    done = sum(row["status"] == "done" for row in found["steps"])
+    stage = f" with stage {found['stage']}" if found["stage"] else ""
+    say(f"Course {asked.resume} goes on{stage}: {done} of {len(found['steps'])} steps are done")
     return found
 
 
-async def _follow(client: Client, course_id: str, stop: asyncio.Event) -> int:
-    """Tell each step as it ends, until the course ends or pauses."""
-    told = 0
+async def _follow(client: Client, course_id: str, stop: asyncio.Event, told: int) -> int:
+    """Tell each step after the first `told` as it ends, until the course ends or pauses."""
     while not stop.is_set():
         found = await client.course(course_id)
         done = [row for row in found["steps"] if row["status"] == "done"]

@@ -191,7 +191,7 @@ def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
         if stage.train is not None and stage.gate is not None
     }
     now = scenario.seats[STUDENT][0]
-    who, known = Learner(now), _with_child(catalogue, now)
+    who, known = Learner(now), _with_children(catalogue, now)
     used: set[str] = set()
     plays: list[tuple[Step, Script, tuple[Seed, ...]]] = []
     taken: tuple[Seed, ...] = ()
@@ -202,13 +202,15 @@ def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
             taken = take(scenario, step.stage, pool, used)
             used |= {seed.id for seed in taken}
         if step.kind in ("wait", "train"):
-            who = Learner(CHILD, now)
+            who = Learner(CHILD, now if who.student == now else BEFORE_IT)
         if step.kind in ("play", "gate"):
             on = taken if step.kind == "play" else gates[stage.name]
             script, seeds = known.prepare(scenario_of(scenario, step, who, on), folder)
             plays.append((step, script, seeds))
     for _, script, _ in plays:
-        cards |= {name: card for name, card in script.cards.items() if name != CHILD}
+        cards |= {
+            name: card for name, card in script.cards.items() if name not in (CHILD, BEFORE_IT)
+        }
     return Prepared(
         CourseScript(scenario=scenario, cards=cards, folder=str(folder.resolve())),
         pool,
@@ -217,17 +219,18 @@ def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
     )
 
 
-CHILD = "next-generation"
-"""Stands for the student that is not trained yet, where what it will play is checked and counted."""
+CHILD, BEFORE_IT = "next-generation", "generation-before"
+"""Stand for students that are not trained yet, where what they will play is checked and counted."""
 
 
-def _with_child(catalogue: Catalogue, parent: str) -> Catalogue:
-    """The catalogue, as if the parent's next generation were in it already."""
+def _with_children(catalogue: Catalogue, parent: str) -> Catalogue:
+    """The catalogue, as if the parent's next two generations were in it already."""
     card = catalogue.card(parent)
-    child = card.model_copy(
-        update={"name": CHILD, "parent": parent, "generation": card.generation + 1}
-    )
-    return Catalogue(catalogue.agent_folders, catalogue.scenario_folders, {CHILD: child})
+    made, before = {}, parent
+    for number, name in enumerate((BEFORE_IT, CHILD), 1):
+        told = {"name": name, "parent": before, "generation": card.generation + number}
+        made[name], before = card.model_copy(update=told), name
+    return Catalogue(catalogue.agent_folders, catalogue.scenario_folders, made)
 
 
 def held_out(

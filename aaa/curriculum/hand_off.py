@@ -38,7 +38,10 @@ def check_blanks(scenario: Scenario) -> None:
         if stage.train is None:
             continue
         where = f"scenario {scenario.name!r}: stage {stage.name!r}"
-        words = filled(stage.train.command, {name: f"\0{name}\0" for name in BLANKS})
+        try:
+            words = filled(stage.train.command, {name: f"\0{name}\0" for name in BLANKS})
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
         for kind in ("sft", "dpo", "rm"):
             if kind not in stage.data and any(f"\0{kind}\0" in word for word in words):
                 written = ", ".join(stage.data) or "nothing"

@@ -61,7 +61,10 @@ SEEDS: LiteralString = """
     SELECT id, seed_id, (seed->'tags')::text, seed->>'reference', seed->>'parent'
     FROM sessions WHERE id = ANY(%s)
 """
-MESSAGES: LiteralString = "SELECT hash, role, content FROM messages WHERE hash = ANY(%s)"
+MESSAGES: LiteralString = """
+    SELECT hash, role, content FROM messages WHERE hash IN
+        (SELECT unnest(context) FROM verdicts WHERE session_id = ANY(%s) AND pair_id IS NOT NULL)
+"""
 
 
 class Wanted(NamedTuple):
@@ -109,14 +112,9 @@ async def _load(database: Database, part: Sequence[SessionRow], wanted: Wanted) 
     ids = [row.id for row in part]
     async with database.begin() as connection:
         raw: AsyncConnection[Any] = (await connection.get_raw_connection()).driver_connection  # type: ignore[assignment]
-        won = await _rows(raw, PAIRS, ids)
-        votes = await _votes(raw, ids, wanted.words)
-        seeds = await _rows(raw, SEEDS, ids)
-        hashes = list({hash for row in won for hash in row[4]})
-        chats = {
-            hash: {"role": role, "content": content}
-            for hash, role, content in await _rows(raw, MESSAGES, hashes)
-        }
+        won, ballots, seeds, said, words = await _answers(raw, ids, wanted.words)
+    votes = _votes(ballots, words)
+    chats = {hash: {"role": role, "content": content} for hash, role, content in said}
     decided: dict[int, list[Decided]] = {}
     for row in won:
         context = [chats[hash] for hash in row[4]]
@@ -131,19 +129,31 @@ async def _load(database: Database, part: Sequence[SessionRow], wanted: Wanted) 
     ]
 
 
-async def _rows(raw: AsyncConnection[Any], query: LiteralString, given: list[Any]) -> list[Any]:
-    async with raw.cursor(binary=True) as cursor:
-        return await (await cursor.execute(query, (given,))).fetchall()
+async def _answers(raw: AsyncConnection[Any], ids: list[int], words: bool) -> list[list[Any]]:
+    """Pairs, ballots, seeds, messages and judges' words of these sessions, asked for all at once.
+
+    The server works on them while the loop is busy with an earlier chunk.
+    """
+    asked = [
+        PAIRS,
+        VOTES_IN_WORDS if words else VOTES,
+        SEEDS,
+        MESSAGES,
+        *([WORDS] if words else []),
+    ]
+    cursors = [raw.cursor(binary=True) for _ in asked]
+    async with raw.pipeline():
+        for cursor, query in zip(cursors, asked, strict=True):
+            await cursor.execute(query, (ids,))
+    found = [await cursor.fetchall() for cursor in cursors]
+    return found if words else [*found, []]
 
 
-async def _votes(raw: AsyncConnection[Any], ids: list[int], words: bool) -> dict[Place, list[Vote]]:
+def _votes(ballots: Sequence[Any], words: Sequence[Any]) -> dict[Place, list[Vote]]:
     """Verdict -> its ballots, in their order."""
-    said: dict[Place, Said] = {}
-    if words:
-        for row in await _rows(raw, WORDS, ids):
-            said[row[:2]] = Said._make((*row[1:-1], _json(row[-1])))
+    said: dict[Place, Said] = {row[:2]: Said._make((*row[1:-1], _json(row[-1]))) for row in words}
     votes: dict[Place, list[Vote]] = {}
-    for row in await _rows(raw, VOTES_IN_WORDS if words else VOTES, ids):
+    for row in ballots:
         judge, order, turn, prefers, scores, explanation, error = row[2:]
         spoken = None if by_checker(judge) else said.get((row[0], turn))
         vote = Vote(judge, order, turn, prefers, _json(scores), explanation, error, spoken)

@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
     rounds: int
     """Rounds beyond one for each play and gate."""
     trained: int
-    """Generations beyond one for each stage."""
+    """Generations beyond one for each training."""
     repeated: int
     """Requests beyond the first of each."""
     allowed: int
@@ -60,6 +60,8 @@ class _Left(NamedTuple):
     found: dict[str, Any]
     rounds: int
     plays: int
+    trainings: int
+    """Trainings that its steps tell of."""
     generations: list[str]
     repeated: int
 
@@ -83,7 +85,7 @@ def die_in_a_course(stages: int = 9) -> Outcome:
         of_everything=everything,
         identical=(left.found, left.generations) == (calm.found, calm.generations),
         rounds=left.rounds - left.plays,
-        trained=len(left.generations) - stages,
+        trained=len(left.generations) - left.trainings,
         repeated=left.repeated,
         allowed=allowed,
     )
@@ -185,6 +187,7 @@ def _left(on: Stage, course_id: str) -> _Left:
         found=told,
         rounds=len(on.api("GET", "/v1/rounds?limit=100")["items"]),
         plays=plays,
+        trainings=sum(row["kind"] == "train" and "agent" in row["data"] for row in course["steps"]),
         generations=[f"{one['agent']} {one['admitted']}" for one in generations],
         repeated=repeated(on.requests())[1],
     )

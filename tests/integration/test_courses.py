@@ -135,6 +135,11 @@ def trained_is_better(call: Call) -> str:
     return verdict_for(call, next(best, "better"))
 
 
+def trained_is_no_better(call: Call) -> str:
+    """A peer beats the pupil, whoever that is; generations are alike."""
+    return spoken(call) if call.purpose != "ballot" else verdict_for(call, "of peer")
+
+
 def nothing_is_better(call: Call) -> str:
     return spoken(call) if call.purpose != "ballot" else verdict_for(call, "no such words")
 
@@ -198,11 +203,11 @@ async def test_a_course_that_was_stopped_by_its_last_gate_ends_when_it_is_resume
     stages = course_scenario(classroom.folder / "trainer.py")["stages"]
     classroom.write(stages=stages[:1])
     course_id = (await classroom.start()).json()["id"]
-    course = await classroom.go_on(course_id, nothing_is_better)
+    course = await classroom.go_on(course_id, trained_is_no_better)
     assert (course.status, course.reason) == ("paused", "not_admitted")
     assert all(row.status == "done" for row in course.steps)
     await classroom.api.post(f"/v1/courses/{course_id}/resume")
-    course = await classroom.go_on(course_id, nothing_is_better)
+    course = await classroom.go_on(course_id, trained_is_no_better)
     assert (course.status, course.student) == ("completed", "pupil")
 
 
@@ -210,7 +215,7 @@ async def test_a_student_that_is_no_better_stops_the_course_with_the_report(
     classroom: Classroom,
 ) -> None:
     made = await classroom.start()
-    course = await classroom.go_on(made.json()["id"], nothing_is_better)
+    course = await classroom.go_on(made.json()["id"], trained_is_no_better)
     assert (course.status, course.reason) == ("paused", "not_admitted")
     assert "win rate 50.0%" in course.message
     assert course.student == "pupil"
@@ -218,9 +223,21 @@ async def test_a_student_that_is_no_better_stops_the_course_with_the_report(
     assert trained["admitted"] is False
     resumed = await classroom.api.post(f"/v1/courses/{course.id}/resume")
     assert resumed.json()["status"] == "running"
-    again = await classroom.go_on(course.id, nothing_is_better)
+    again = await classroom.go_on(course.id, trained_is_no_better)
     assert again.reason == "failed_step"
     assert "has no parent yet; seat somebody beside $parent" in again.message
+
+
+async def test_data_without_a_row_trains_nobody(classroom: Classroom) -> None:
+    stages = course_scenario(classroom.folder / "trainer.py")["stages"]
+    classroom.write(stages=stages[:1])
+    course_id = (await classroom.start()).json()["id"]
+    course = await classroom.go_on(course_id, nothing_is_better)
+    assert (course.status, course.student) == ("completed", "pupil")
+    told = {row.kind: row.data for row in course.steps}
+    why = "no rows in dpo.jsonl; pupil stays"
+    assert [told[kind] for kind in ("train", "gate", "adopt")] == [{"skipped": why}] * 3
+    assert (await classroom.api.get("/v1/generations")).json() == []
 
 
 async def test_a_failing_trainer_stops_the_course_and_is_run_again(classroom: Classroom) -> None:

@@ -44,8 +44,9 @@ class Terminal:
         self._left = b""
         self._file, inner = pty.openpty()
         self._resize(width, height)
+        own = {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
-            command, env={**env, "TERM": "xterm-256color", "COLORTERM": "truecolor"}, cwd=cwd,
+            command, env={**own, "TERM": "xterm-256color", "COLORTERM": "truecolor"}, cwd=cwd,
             stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip

@@ -4,7 +4,6 @@ Everything is written under a name of its own and renamed at the end, a folder a
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from typing import Any
 
 from aaa.commands.plot_export import draw
 from aaa.corpus.card import Configs, card
-from aaa.corpus.files import Sink, kind_of, open_sink, unwritable, whole
+from aaa.corpus.files import Sink, flush, kind_of, open_sink, unwritable, whole
 from aaa.errors import InputError
 from aaa.exporters import Exporter, Row
 
@@ -68,22 +67,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield draft
         for file in draft.rglob("*"):
-            _flush(file)
+            flush(file)
         draft.chmod(0o755)
         draft.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def papers(audit: Mapping[str, Any], configs: Configs, prefix: str) -> dict[str, bytes]:

@@ -62,10 +62,10 @@ def whole(path: Path) -> Iterator[Path]:
     draft = Path(name)
     try:
         yield draft
-        _flush(draft)
+        flush(draft)
         draft.chmod(0o644)
         draft.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -77,7 +77,7 @@ def unwritable(path: Path, error: OSError) -> SetupError:
     return SetupError(f"{str(path)!r} cannot be written: {error.strerror or error}")
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """To the disk, whatever wrote it: a rename must not come before what it names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -126,9 +126,9 @@ class _Parquet:
         self._waiting.append(plain(row, self._columns) if self._nested else row)
         self.rows += 1
         if len(self._waiting) == ROW_GROUP:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         import pyarrow as pa
 
         self._writer.write_table(pa.Table.from_pylist(self._waiting, self._schema))
@@ -136,7 +136,7 @@ class _Parquet:
 
     def close(self) -> str:
         if self._waiting or not self.rows:
-            self._flush()
+            self.flush()
         self._writer.close()
         return hashed(self._path)
 

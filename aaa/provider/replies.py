@@ -100,6 +100,8 @@ def answer(request: Request, bias: Bias, skill: int = 1) -> Said:
         return _said(_json(request, judged, form or {}, seed), request)
     if judged is not None and judged.choices and (request.max_tokens or 99) <= 4:
         return _choice(judged.choices, judged.lead)
+    if skill == 1:
+        return _prose(request, seed)
     seeds = (seed, *(f"{seed} {n}" for n in range(1, skill)))
     return max((_prose(request, one) for one in seeds), key=lambda said: quality(said.text))
 

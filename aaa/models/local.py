@@ -102,9 +102,8 @@ class _Server:
         """The weights with these adapters; one more has them loaded anew, while older calls end on theirs."""
 
     def know(self, adapter: Path) -> None:
-        """Have an adapter loaded with the weights."""
-        with self._loading:
-            self._adapters = tuple(dict.fromkeys((*self._adapters, adapter)))
+        """Have an adapter loaded with the weights, at the next call; waits for no load that is under way."""
+        self._adapters = tuple(dict.fromkeys((*self._adapters, adapter)))
 
     async def ask(self, body: dict[str, Any], adapter: Path | None, answer: "_Answer") -> None:
         """Have `answer` filled, by the weights with that adapter or as they are. Raises `ModelError`."""
@@ -124,8 +123,9 @@ class _Server:
         if answer.unwanted.is_set():
             return
         with self._loading:
-            if self._loaded is None or self._loaded[1] != self._adapters:
-                self._loaded = _load(self.path, self.local, self._adapters), self._adapters
+            known = self._adapters
+            if self._loaded is None or self._loaded[1] != known:
+                self._loaded = _load(self.path, self.local, known), known
             llama, adapters = self._loaded
         scales = [{"id": n, "scale": float(one == adapter)} for n, one in enumerate(adapters)]
         llama.handle_chat_completions(body | ({"lora": scales} if scales else {}), answer.take)

@@ -13,7 +13,7 @@ from aaa.errors import ModelError
 from aaa.play import CallRefused
 from aaa.store.database import Database
 from aaa.store.journal import Journal
-from aaa.store.leases import Claim, claim_sessions, finish
+from aaa.store.leases import Claim, End, claim_sessions, end_sessions
 from aaa.store.notes import Place
 from aaa.store.reading import recorded
 from aaa.store.rounds import get_script
@@ -56,9 +56,9 @@ async def _session(database: Database, script: Script, claim: Claim, answer: Ans
     try:
         await drive(protocol.play(claim.seed, script.cast, options), grant, record, past)
     except (ModelError, CallRefused) as error:
-        await finish(database, claim, "failed", error.kind, str(error))
+        await end_sessions(database, [End(claim, "failed", error.kind, str(error))])
     else:
-        await finish(database, claim, "completed")
+        await end_sessions(database, [End(claim, "completed")])
 
 
 def _wish(claim: Claim, index: int, call: Call) -> Wish:

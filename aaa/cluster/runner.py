@@ -20,14 +20,15 @@ from aaa.failpoints import hit
 from aaa.gate import Held, RoundStopped
 from aaa.play import CallRefused
 from aaa.store.database import Database
+from aaa.store.group_commit import GroupCommit
 from aaa.store.journal import Journal, pause_at_budget
 from aaa.store.leases import (
     LEASE_S,
     Claim,
+    End,
     claim_sessions,
-    finish,
+    end_sessions,
     heartbeat,
-    release,
     renew,
     take_over,
 )
@@ -62,6 +63,9 @@ class Runner:
         self.name = f"{name}@{socket.gethostname()}:{os.getpid()}"
         self.database = Database(database_url, pool=6)
         self.journal = Journal(self.database)
+        self._end = GroupCommit[End, None](
+            partial(end_sessions, self.database), lambda end: end.claim.session
+        )
         self.ask_seat = ask_seat
         self.room = room
         self.lease_s = lease_s
@@ -172,7 +176,7 @@ class Runner:
         try:
             script = await self._script(claim.round)
             await self._play(claim, script)
-            await finish(self.database, claim, "completed")
+            await self._end(End(claim, "completed"))
         except StoreError:
             raise
         except (LeaseLost, asyncio.CancelledError):
@@ -186,22 +190,22 @@ class Runner:
             case RoundStopped():
                 if str(error) == "budget_reached":
                     await pause_at_budget(self.database, claim.round)
-                await release(self.database, claim)
+                await self._end(End(claim, "queued"))
             case Held():
                 await pause_for(self.database, claim.round, error.reason, _held(claim, error))
-                await release(self.database, claim)
+                await self._end(End(claim, "queued"))
             case PlayChanged():
                 await pause_for(self.database, claim.round, "play_changed", str(error))
-                await release(self.database, claim)
+                await self._end(End(claim, "queued"))
             case CallRefused() | ModelError():
-                await finish(self.database, claim, "failed", error.kind, str(error))
+                await self._end(End(claim, "failed", error.kind, str(error)))
             case ReplayMismatch():
-                await finish(self.database, claim, "failed", "replay_mismatch", str(error))
+                await self._end(End(claim, "failed", "replay_mismatch", str(error)))
             case _:
                 log.error("runner %s: session %s", self.name, claim.session, exc_info=error)
                 message = f"{type(error).__name__}: {error}"
                 reason = "refused" if isinstance(error, AAAError) else "internal_error"
-                await finish(self.database, claim, "failed", reason, message)
+                await self._end(End(claim, "failed", reason, message))
 
     async def _script(self, round_id: str) -> Script:
         if round_id not in self._scripts:

@@ -2,158 +2,188 @@
 
 Dollars, tokens and calls, for the round and for each of its seats. A cap holds because every reservation is
 one conditional UPDATE: callers queue on the row's lock, and each sees the sum that the one before left.
-Lock order: the seat's row, then the round's, which comes last in every transaction of the journal.
+Lock order: a round's seats by name, then the round; of several rounds by id. They come last in every
+transaction of the journal.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
+    BindParameter,
     ColumnElement,
-    FromClause,
+    Integer,
     Numeric,
+    Table,
     and_,
+    bindparam,
     case,
-    exists,
-    literal,
     or_,
     select,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
 
 from aaa.asking import Amount
+from aaa.failpoints import hit
 from aaa.gate import RoundStopped
 from aaa.store.events import ENDED, insert_events
 from aaa.store.tables import rounds, seat_usage
 
 CAPS = ("usd", "tokens", "calls")
 NOTHING = Amount(usd=0, tokens=0)
-Happened = Sequence[tuple[str, Mapping[str, Any]]]
+SPENT = ("spent_usd", "spent_tokens", "reserved_usd", "reserved_tokens", "calls")
+COUNTED = ("turns", "prompt_tokens", "completion_tokens")
 
 
-class Change(NamedTuple):
-    """What an attempt's end does to a budget."""
+@dataclass
+class Sums:
+    """What to add to a row's columns; dollars are exact, since sums of floats would drift past a cap."""
 
-    spent: Amount
-    reserved: Amount
-    """Added to what is reserved: usually negative."""
+    spent_usd: Decimal = Decimal(0)
+    spent_tokens: int = 0
+    reserved_usd: Decimal = Decimal(0)
+    reserved_tokens: int = 0
+    calls: int = 0
+    """Calls that begin: only where they fit may the row change."""
+    free: bool = True
+    """None of them can cost a dollar."""
 
-    @property
-    def counters(self) -> dict[str, float | int]:
-        """Column -> amount to add."""
-        return {
-            "spent_usd": self.spent.usd,
-            "spent_tokens": self.spent.tokens,
-            "reserved_usd": self.reserved.usd,
-            "reserved_tokens": self.reserved.tokens,
-        }
-
-
-def minus(amount: Amount) -> Amount:
-    return Amount(usd=-amount.usd, tokens=-amount.tokens)
-
-
-def plus(a: Amount, b: Amount) -> Amount:
-    return Amount(usd=a.usd + b.usd, tokens=a.tokens + b.tokens)
-
-
-async def reserve(
-    connection: AsyncConnection,
-    round_id: str,
-    seat: str,
-    worst: Amount,
-    left: Amount,
-    happened: tuple[str, Mapping[str, Any]],
-) -> None:
-    """Count a call in, if the round runs and its budgets allow; else raise `RoundStopped` (all undone).
-
-    `left`: what a dead process had reserved for this very call; it counts as spent from now on.
-    """
-    change = Change(spent=left, reserved=plus(worst, minus(left)))
-    counters = change.counters | {"calls": 1}
-    of_seat = (
-        update(seat_usage)
-        .where(
-            seat_usage.c.round_id == round_id, seat_usage.c.seat == seat, _fits(seat_usage, worst)
+    def plus(self, other: "Sums") -> "Sums":
+        """Both together."""
+        return Sums(
+            self.spent_usd + other.spent_usd,
+            self.spent_tokens + other.spent_tokens,
+            self.reserved_usd + other.reserved_usd,
+            self.reserved_tokens + other.reserved_tokens,
+            self.calls + other.calls,
+            self.free and other.free,
         )
-        .values(_added(seat_usage, counters))
-        .returning(literal(1).label("fits"))
-        .cte("of_seat")
-    )
-    of_round = (
-        update(rounds)
-        .where(
-            rounds.c.id == round_id,
-            rounds.c.status == "running",
-            _fits(rounds, worst),
-            exists(select(of_seat.c.fits)),
-        )
-        .values(last_event=rounds.c.last_event + 1, **_added(rounds, counters))
-        .returning(rounds.c.last_event)
-    )
-    last = (await connection.execute(of_round)).scalar_one_or_none()
-    if last is None:
-        status = await connection.scalar(select(rounds.c.status).where(rounds.c.id == round_id))
-        raise RoundStopped("budget_reached" if status == "running" else str(status))
-    await insert_events(connection, round_id, last, [happened])
 
 
-async def settle(
-    connection: AsyncConnection,
-    round_id: str,
-    seat: str,
-    change: Change,
-    happened: Happened,
-    counters: Mapping[str, int | float],
-) -> None:
-    """Write what an attempt came to on its seat and its round, with the round's events.
+@dataclass
+class Tab:
+    """What one transaction comes to for a round: money by seat, counters, events in their order."""
 
-    What comes home after the round has ended counts, but the round's last event stays its last.
+    seats: dict[str, Sums] = field(default_factory=lambda: defaultdict(Sums))
+    happened: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    turns: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def begin(self, seat: str, worst: Amount) -> None:
+        """A call begins: its worst is reserved."""
+        sums = self.seats[seat]
+        sums.reserved_usd += dollars(worst.usd)
+        sums.reserved_tokens += worst.tokens
+        sums.calls += 1
+        sums.free = sums.free and worst.usd == 0
+
+    def spend(self, seat: str, spent: Amount, *, freed: Amount = NOTHING) -> None:
+        """So much is spent; what was reserved for it is free again."""
+        sums = self.seats[seat]
+        sums.spent_usd += dollars(spent.usd)
+        sums.spent_tokens += spent.tokens
+        sums.reserved_usd -= dollars(freed.usd)
+        sums.reserved_tokens -= freed.tokens
+
+
+def minus(a: Amount, b: Amount) -> Amount:
+    return Amount(usd=a.usd - b.usd, tokens=a.tokens - b.tokens)
+
+
+def dollars(usd: float) -> Decimal:
+    """As the database keeps it: ten places."""
+    return Decimal(f"{usd:.10f}")
+
+
+async def settle(connection: AsyncConnection, round_id: str, tab: Tab) -> None:
+    """Write a round's tab, with its events. Raises `RoundStopped` where calls begin that do not fit.
+
+    A call begins only if the round runs and its budgets allow. What comes home after the round has ended
+    counts, but the round's last event stays its last.
     """
-    amounts = change.counters
-    of_seat = (
-        update(seat_usage)
-        .where(seat_usage.c.round_id == round_id, seat_usage.c.seat == seat)
-        .values(_added(seat_usage, amounts))
-        .returning(seat_usage.c.seat)
-        .cte("of_seat")
+    total = Sums()
+    for seat in sorted(tab.seats):
+        sums = tab.seats[seat]
+        total = total.plus(sums)
+        found = await connection.execute(
+            OF_SEAT, {"its_round": round_id, "its_seat": seat} | vars(sums)
+        )
+        if found.rowcount != 1:
+            raise await _stopped(connection, round_id)
+    changes = vars(total) | {name: getattr(tab, name) for name in COUNTED}
+    found = await connection.execute(
+        OF_ROUND, {"its_round": round_id, "events": len(tab.happened)} | changes
     )
-    number = case((rounds.c.status.in_(ENDED), 0), else_=literal(len(happened)))
-    of_round = (
-        update(rounds)
-        .where(rounds.c.id == round_id, exists(select(of_seat.c.seat)))
-        .values(last_event=rounds.c.last_event + number, **_added(rounds, {**amounts, **counters}))
-        .returning(rounds.c.last_event, rounds.c.status)
-    )
-    row = (await connection.execute(of_round)).one()
+    row = found.one_or_none()
+    if row is None:
+        raise await _stopped(connection, round_id)
+    hit("settle.inside")
     if row.status not in ENDED:
-        await insert_events(connection, round_id, row.last_event, happened)
+        await insert_events(connection, round_id, row.last_event, tab.happened)
 
 
-def _added(table: FromClause, counters: Mapping[str, int | float]) -> dict[str, Any]:
-    """Column -> itself plus the amount."""
-    return {
-        name: table.c[name] + (_dollars(n) if name.endswith("_usd") else literal(n))
-        for name, n in counters.items()
-    }
+async def _stopped(connection: AsyncConnection, round_id: str) -> RoundStopped:
+    """Why nothing begins."""
+    status = await connection.scalar(select(rounds.c.status).where(rounds.c.id == round_id))
+    return RoundStopped("budget_reached" if status == "running" else str(status))
 
 
-def _dollars(usd: float) -> ColumnElement[Decimal]:
-    """Exact from here on: sums of floats would drift past a cap."""
-    return literal(Decimal(f"{usd:.10f}"), Numeric(20, 10))
+def _given(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[Any]:
+    if type_ is None:
+        type_ = Numeric(20, 10) if name.endswith("_usd") else BigInteger()
+    return bindparam(name, type_=type_)
 
 
-def _fits(table: FromClause, worst: Amount) -> ColumnElement[bool]:
-    """Whether this row's budgets allow one more call that costs so much at worst."""
-    usd = table.c.spent_usd + table.c.reserved_usd + _dollars(worst.usd)
-    tokens = table.c.spent_tokens + table.c.reserved_tokens + literal(worst.tokens)
+def _added(table: Table, names: tuple[str, ...]) -> dict[str, Any]:
+    """Column -> itself plus what is given."""
+    return {name: table.c[name] + _given(name) for name in names}
+
+
+def _fits(table: Table) -> ColumnElement[bool]:
+    """Whether this row's budgets allow the calls that begin, if each comes to its worst."""
+    usd = table.c.spent_usd + table.c.reserved_usd + _given("spent_usd") + _given("reserved_usd")
+    tokens = table.c.spent_tokens + table.c.reserved_tokens
+    tokens = tokens + _given("spent_tokens") + _given("reserved_tokens")
+    calls = table.c.calls + _given("calls")
+    free = bindparam("free", type_=Integer) == 1
     return and_(
-        or_(table.c.budget_usd.is_(None), literal(worst.usd) == 0, usd <= table.c.budget_usd),
+        or_(table.c.budget_usd.is_(None), free, usd <= table.c.budget_usd),
         or_(table.c.budget_tokens.is_(None), tokens <= table.c.budget_tokens),
-        or_(table.c.budget_calls.is_(None), table.c.calls < table.c.budget_calls),
+        or_(table.c.budget_calls.is_(None), calls <= table.c.budget_calls),
     )
+
+
+_NONE_BEGINS = _given("calls") == 0
+
+OF_SEAT = (
+    update(seat_usage)
+    .where(
+        seat_usage.c.round_id == bindparam("its_round"),
+        seat_usage.c.seat == bindparam("its_seat"),
+        or_(_NONE_BEGINS, _fits(seat_usage)),
+    )
+    .values(_added(seat_usage, SPENT))
+)
+OF_ROUND = (
+    update(rounds)
+    .where(
+        rounds.c.id == bindparam("its_round"),
+        or_(_NONE_BEGINS, and_(rounds.c.status == "running", _fits(rounds))),
+    )
+    .values(
+        last_event=rounds.c.last_event
+        + case((rounds.c.status.in_(ENDED), 0), else_=_given("events")),
+        **_added(rounds, (*SPENT, *COUNTED)),
+    )
+    .returning(rounds.c.last_event, rounds.c.status)
+)
 
 
 class Usage(NamedTuple):

@@ -9,15 +9,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, insert, literal, select, update
+from sqlalchemy import ColumnElement, case, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from aaa.store.rows import insert_many, many
 from aaa.store.tables import events, rounds
 from aaa.types import Value
 
 TERMINAL = frozenset({"round.completed", "round.failed", "round.cancelled"})
 """Event kinds after which a stream ends."""
 ENDED = ("completed", "failed", "cancelled")
+
+
+INSERT = insert_many(events, "round_id", "id", "kind", "data")
 
 
 class Event(Value):
@@ -70,7 +74,7 @@ async def insert_events(
             {"round_id": round_id, "id": number, "kind": kind, "data": dict(data)}
             for number, (kind, data) in enumerate(happened, first)
         ]
-        await connection.execute(insert(events), rows)
+        await connection.execute(INSERT, many(rows))
 
 
 async def read_events(

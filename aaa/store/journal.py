@@ -1,47 +1,28 @@
-"""The journal of calls: intents, answers and failures, each one transaction.
+"""The journal of calls: each intent, answer and failure on record before anything else happens.
 
-Safe under any repetition: an intent is one row per key, an attempt ends once, a turn is one row per (session,
-index); whoever comes second changes nothing and reads what the first wrote. So each of these may be repeated
-when the database went away in the middle. Every transaction takes the rows of seat and round last and waits
-for nothing while it holds them, so none can deadlock.
+What many sessions want written at the same moment is committed together (`group_commit.py`); each still waits
+for its commit. Every write may be repeated when the database went away in the middle (`entries.py`).
 """
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from aaa.asking import Amount, Attempt, Wish, tokens_of
-from aaa.errors import MAYBE_BILLED, ModelError, StoreError
+from aaa.asking import Amount, Attempt, LeaseLost, Wish
+from aaa.errors import ModelError, StoreError
 from aaa.failpoints import hit
-from aaa.store.budget import NOTHING, Change, caps, minus, plus, reserve, settle
+from aaa.store import entries
+from aaa.store.budget import caps
 from aaa.store.database import Database, patiently
-from aaa.store.events import append
-from aaa.store.gates import hold
-from aaa.store.notes import Place, owned, record_note
+from aaa.store.entries import Entry, Outcome
+from aaa.store.group_commit import GroupCommit
+from aaa.store.notes import Noted, Place, write_notes
 from aaa.store.spool import Kept, Spool
 from aaa.store.steering import pause_for
-from aaa.store.tables import attempts
-from aaa.store.turns import NO_ATTEMPT, find_turn, insert_turn
 from aaa.types import Note, Seed, Turn
 
-EXCERPT = 600
-"""Characters of a turn's text that travel in its event."""
 PROMPT_S = 2.0
 """An answer not committed after so long goes to disk first."""
-
-
-class Closed(NamedTuple):
-    """What an attempt was before it was closed."""
-
-    status: str
-    counted: Amount
-    """What already counts as spent for it."""
 
 
 class Journal:
@@ -52,28 +33,15 @@ class Journal:
         self.database = database
         self.spool = spool
         self.seat = seat
+        self._enter = GroupCommit[Entry, Outcome](self._write_entries, entries.at)
+        self._note = GroupCommit[Noted, LeaseLost | None](self._write_notes, lambda noted: noted.at)
 
     async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
-        """Record an intent. One short transaction, committed before the request leaves."""
-        key = secrets.token_hex(8)
-        return await patiently(lambda: self._begin(wish, key, worst, within_s), for_s=20)
-
-    async def _begin(self, wish: Wish, key: str, worst: Amount, within_s: float) -> Attempt | Turn:
-        async with self.database.begin() as connection:
-            recorded = await find_turn(connection, wish)
-            if recorded is not None:
-                return recorded
-            await owned(connection, wish.session, wish.epoch)
-            number = await _new_attempt(connection, wish, key, worst, within_s)
-            if number is None:  # committed before, only nobody heard of it
-                return await _attempt_of(connection, wish, key, worst)
-            left = await _abandon_older(connection, wish, number)
-            started = about(wish) | {"attempt": number}
-            hit("begin.inside")
-            await reserve(
-                connection, wish.round, wish.call.seat, worst, left, ("call.started", started)
-            )
-            return Attempt(number=number, reserved=worst)
+        """Record an intent, committed before the request leaves."""
+        entry = entries.Begin(wish, secrets.token_hex(8), worst, within_s)
+        begun = await patiently(lambda: self.enter(entry), for_s=20)
+        assert isinstance(begun, Attempt | Turn)
+        return begun
 
     async def answer(self, wish: Wish, attempt: Attempt, turn: Turn) -> Turn:
         """Record an answer: turn, attempt, money, counters and event commit together.
@@ -102,66 +70,21 @@ class Journal:
 
     async def write(self, wish: Wish, attempt: Attempt, turn: Turn) -> Turn:
         """One try at recording an answer; the turn on record. A repeat changes nothing."""
-        async with self.database.begin() as connection:
-            first = await insert_turn(connection, wish, attempt.number, turn)
-            hit("answer.inside")
-            cost = _cost(turn, attempt.reserved)
-            late = None if first else turn.reply.model_dump(mode="json", exclude_none=True)
-            was = await _close(connection, wish, attempt, "answered", cost, reply=late)
-            if was is not None:
-                happened = [("turn", _turn_event(wish, turn))] if first else []
-                counters = {
-                    "prompt_tokens": turn.reply.prompt_tokens or 0,
-                    "completion_tokens": turn.reply.completion_tokens or 0,
-                    "turns": int(first),
-                }
-                change = _change(was, cost, attempt.reserved)
-                await settle(connection, wish.round, wish.call.seat, change, happened, counters)
-                hit("settle.inside")
-            if first:
-                return turn
-            recorded = await find_turn(connection, wish)
-            assert recorded is not None
-            return recorded
+        recorded = await self.enter(entries.Answered(wish, attempt, turn))
+        assert isinstance(recorded, Turn)
+        return recorded
 
     async def fail(
         self, wish: Wish, attempt: Attempt, error: ModelError, retry_in_s: float | None
     ) -> None:
         """Record a failed attempt. It cost nothing, or the worst where the provider may have worked."""
-        failed = about(wish) | {
-            "attempt": attempt.number,
-            "kind": error.kind,
-            "message": str(error),
-            "retry_in_s": None if retry_in_s is None else round(retry_in_s, 3),
-        }
-        cost = attempt.reserved if error.kind in MAYBE_BILLED else NOTHING
-        await patiently(lambda: self._fail(wish, attempt, error, cost, failed), for_s=None)
-
-    async def _fail(
-        self, wish: Wish, attempt: Attempt, error: ModelError, cost: Amount, failed: dict[str, Any]
-    ) -> None:
-        async with self.database.begin() as connection:
-            if error.retry_after_s is not None and self.seat:
-                await hold(connection, self.seat, wish.call.agent, error.retry_after_s)
-            why = {"kind": error.kind, "message": str(error)}
-            was = await _close(connection, wish, attempt, "failed", cost, **why)
-            hit("fail.inside")
-            if was is not None:
-                change = _change(was, cost, attempt.reserved)
-                happened = [("call.failed", failed)]
-                await settle(connection, wish.round, wish.call.seat, change, happened, {})
+        entry = entries.Failed(wish, attempt, error, retry_in_s)
+        await patiently(lambda: self.enter(entry), for_s=None)
 
     async def abandon(self, wish: Wish, attempt: Attempt) -> None:
         """Record that an attempt was broken off; the provider may have worked, so it cost the worst."""
-
-        async def once() -> None:
-            async with self.database.begin() as connection:
-                was = await _close(connection, wish, attempt, "abandoned", attempt.reserved)
-                if was is not None:
-                    change = _change(was, attempt.reserved, attempt.reserved)
-                    await settle(connection, wish.round, wish.call.seat, change, [], {})
-
-        await patiently(once, for_s=20)
+        entry = entries.Abandoned(wish, attempt)
+        await patiently(lambda: self.enter(entry), for_s=20)
 
     async def given(self, wish: Wish) -> Turn:
         """Put the words of `call.given` on the record: a turn that cost nothing and had no attempt.
@@ -171,19 +94,34 @@ class Journal:
         reply = wish.call.given
         assert reply is not None
         turn = Turn(index=wish.index, call=wish.call, reply=reply)
-        await patiently(lambda: self._given(wish, turn), for_s=20)
+        await patiently(lambda: self.enter(entries.Given(wish, turn)), for_s=20)
         return turn
-
-    async def _given(self, wish: Wish, turn: Turn) -> None:
-        async with self.database.begin() as connection:
-            await owned(connection, wish.session, wish.epoch)
-            if await insert_turn(connection, wish, NO_ATTEMPT, turn):
-                happened = [("turn", _turn_event(wish, turn))]
-                await append(connection, wish.round, happened, {"turns": 1}, late=True)
 
     async def note(self, place: Place, note: Note, seed: Seed, turns: Mapping[int, Turn]) -> None:
         """Record a note of the play. `turns`: of its session, by index. Raises `LeaseLost`."""
-        await patiently(lambda: record_note(self.database, place, note, seed, turns), for_s=20)
+        noted = Noted(place, note, seed, turns)
+        lost = await patiently(lambda: self._note(noted), for_s=20)
+        if lost is not None:
+            raise lost
+        hit("verdict.after")
+
+    async def enter(self, entry: Entry) -> Outcome:
+        """Have an entry committed, together with what others enter now; what it becomes.
+
+        Raises `LeaseLost`, `RoundStopped`, and `StoreError`, after which it may be entered again.
+        """
+        outcome = await self._enter(entry)
+        if isinstance(outcome, LeaseLost):
+            raise outcome
+        return outcome
+
+    async def _write_entries(self, together: Sequence[Entry]) -> Sequence[Outcome]:
+        async with self.database.begin() as connection:
+            return await entries.write(connection, self.seat, together)
+
+    async def _write_notes(self, together: Sequence[Noted]) -> Sequence[LeaseLost | None]:
+        async with self.database.begin() as connection:
+            return await write_notes(connection, together)
 
 
 async def pause_at_budget(database: Database, round_id: str) -> None:
@@ -204,167 +142,3 @@ async def pause_at_budget(database: Database, round_id: str) -> None:
         f"{told(tight.spent)}, reserved {told(tight.reserved)}); raise it with `aaa rounds set "
         f"{round_id} {tight.setting}=…`, then `aaa rounds resume {round_id}`",
     )
-
-
-async def _new_attempt(
-    connection: AsyncConnection, wish: Wish, key: str, worst: Amount, within_s: float
-) -> int | None:
-    """Number of a new attempt, `None` where this very intent is on record.
-
-    Whoever took the same number first, a lost owner say, is counted past.
-    """
-    of_call = (attempts.c.session_id == wish.session) & (attempts.c.index == wish.index)
-    number = select(func.coalesce(func.max(attempts.c.attempt), 0) + 1).where(of_call)
-    make = pg_insert(attempts).values(
-        session_id=wish.session,
-        index=wish.index,
-        attempt=number.scalar_subquery(),
-        epoch=wish.epoch,
-        seat=wish.call.seat,
-        agent=wish.call.agent,
-        key=key,
-        status="asking",
-        reserved_usd=worst.usd,
-        reserved_tokens=worst.tokens,
-        expires_at=func.now() + timedelta(seconds=within_s),
-    )
-    again = select(attempts.c.attempt).where(of_call, attempts.c.key == key)
-    if await connection.scalar(again) is not None:
-        return None
-    while True:
-        made = await connection.execute(make.on_conflict_do_nothing().returning(attempts.c.attempt))
-        found = made.scalar_one_or_none()
-        if found is not None:
-            return int(found)
-
-
-async def _attempt_of(connection: AsyncConnection, wish: Wish, key: str, worst: Amount) -> Attempt:
-    number = await connection.scalar(
-        select(attempts.c.attempt).where(
-            attempts.c.session_id == wish.session,
-            attempts.c.index == wish.index,
-            attempts.c.key == key,
-        )
-    )
-    assert number is not None
-    return Attempt(number=number, reserved=worst)
-
-
-async def _abandon_older(connection: AsyncConnection, wish: Wish, number: int) -> Amount:
-    """Close what a dead process left in flight for this call; what it had reserved.
-
-    Its request may have been served and billed: what was reserved counts as spent.
-    """
-    left = await connection.execute(
-        update(attempts)
-        .where(
-            attempts.c.session_id == wish.session,
-            attempts.c.index == wish.index,
-            attempts.c.attempt < number,
-            attempts.c.status == "asking",
-        )
-        .values(ABANDONED)
-        .returning(attempts.c.reserved_usd, attempts.c.reserved_tokens)
-    )
-    total = NOTHING
-    for row in left:
-        total = plus(total, Amount(usd=float(row.reserved_usd), tokens=row.reserved_tokens))
-    return total
-
-
-ABANDONED: Mapping[Any, Any] = {
-    "status": "abandoned",
-    "finished_at": func.now(),
-    "cost_usd": attempts.c.reserved_usd,
-    "tokens": attempts.c.reserved_tokens,
-}
-"""An attempt of which nobody will hear: what it reserved counts as spent."""
-
-
-async def _close(
-    connection: AsyncConnection,
-    wish: Wish,
-    attempt: Attempt,
-    status: str,
-    cost: Amount,
-    **more: Any,
-) -> Closed | None:
-    """End an attempt; what it was before, `None` where it has ended like this already.
-
-    One that counts as abandoned ends again when its answer comes after all.
-    """
-    this = (
-        (attempts.c.session_id == wish.session)
-        & (attempts.c.index == wish.index)
-        & (attempts.c.attempt == attempt.number)
-    )
-    found = await connection.execute(
-        select(attempts.c.status, attempts.c.cost_usd, attempts.c.tokens)
-        .where(this, attempts.c.status.in_(("asking", "abandoned")))
-        .with_for_update()
-    )
-    was = found.one_or_none()
-    if was is None or (was.status == "abandoned" and status == "abandoned"):
-        return None
-    await connection.execute(
-        update(attempts)
-        .where(this)
-        .values(
-            status=status,
-            cost_usd=cost.usd,
-            tokens=cost.tokens,
-            finished_at=func.now(),
-            **more,
-        )
-    )
-    counted = NOTHING
-    if was.status == "abandoned":
-        counted = Amount(usd=float(was.cost_usd), tokens=was.tokens)
-    return Closed(was.status, counted)
-
-
-def _change(was: Closed, cost: Amount, reserved: Amount) -> Change:
-    """What ending an attempt does: what it reserved is free again, unless that was counted before."""
-    if was.status == "abandoned":
-        return Change(spent=plus(cost, minus(was.counted)), reserved=NOTHING)
-    return Change(spent=cost, reserved=minus(reserved))
-
-
-def _cost(turn: Turn, worst: Amount) -> Amount:
-    """What an answer counts as: the worst, as far as the provider does not tell.
-
-    A request that it refused for good, as too long say, cost nothing.
-    """
-    if turn.failure is not None:
-        return NOTHING
-    tokens = tokens_of(turn.reply)
-    usd = turn.reply.cost_usd
-    return Amount(
-        usd=worst.usd if usd is None else usd, tokens=worst.tokens if tokens is None else tokens
-    )
-
-
-def about(wish: Wish) -> dict[str, Any]:
-    """What every event of a call tells."""
-    call = wish.call
-    return {
-        "session": wish.session,
-        "index": wish.index,
-        "seat": call.seat,
-        "agent": call.agent,
-        "purpose": call.purpose,
-    }
-
-
-def _turn_event(wish: Wish, turn: Turn) -> dict[str, Any]:
-    reply = turn.reply
-    return about(wish) | {
-        "text": reply.text[:EXCERPT],
-        "characters": len(reply.text),
-        "finish_reason": reply.finish_reason,
-        "prompt_tokens": reply.prompt_tokens,
-        "completion_tokens": reply.completion_tokens,
-        "cost_usd": reply.cost_usd,
-        "latency_s": turn.latency_s,
-        "failure": None if turn.failure is None else turn.failure.kind,
-    }

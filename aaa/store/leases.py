@@ -6,21 +6,36 @@ nothing. Lock order everywhere: the round's row, then its sessions' rows.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, select, text, true, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    func,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from aaa.asking import LeaseLost
 from aaa.failpoints import hit
 from aaa.store.database import Database
 from aaa.store.events import append
+from aaa.store.rows import many, rows_of
 from aaa.store.steering import set_status
 from aaa.store.tables import rounds, sessions, workers
 from aaa.types import Seed, Value
@@ -143,17 +158,51 @@ def _lease(lease_s: float) -> ColumnElement[Any]:
     return func.now() + timedelta(seconds=lease_s)
 
 
+async def epochs_of(connection: AsyncConnection, ids: Collection[int]) -> dict[int, int]:
+    """Session -> epoch of the claim that owns it; those that nobody drives are not there.
+
+    It takes no lock: who holds a session's row may not wait for its round's. A claim that is lost between
+    this look and the commit leaves an intent or a note that the next owner's replay would make too.
+    """
+    if not ids:
+        return {}
+    found = await connection.execute(OWNERS, {"ids": list(ids)})
+    return {row.id: row.epoch for row in found}
+
+
+OWNERS = select(sessions.c.id, sessions.c.epoch).where(
+    sessions.c.id == func.any(bindparam("ids", type_=ARRAY(BigInteger))),
+    sessions.c.status == "running",
+)
+
+
+def lost(session: int, epoch: int) -> LeaseLost:
+    """What becomes of a claim that owns its session no more."""
+    return LeaseLost(f"session {session}: claim {epoch} is over")
+
+
+_CLAIMS = rows_of(sessions.c.id, sessions.c.epoch)
+OURS = (
+    select(sessions.c.id)
+    .join(_CLAIMS, (sessions.c.id == _CLAIMS.c.id) & (sessions.c.epoch == _CLAIMS.c.epoch))
+    .where(sessions.c.status == "running")
+    .order_by(sessions.c.id)
+    .with_for_update(of=sessions, key_share=True)
+)
+"""Sessions that are still these claims', locked in order, but not against who adds turns to them."""
+
+
 async def renew(database: Database, claims: Sequence[Claim], lease_s: float = LEASE_S) -> set[int]:
     """Extend these claims; the sessions that are still ours."""
     if not claims:
         return set()
-    ours = tuple_(sessions.c.id, sessions.c.epoch).in_([(c.session, c.epoch) for c in claims])
     async with database.begin() as connection:
         kept = await connection.execute(
             update(sessions)
-            .where(ours, sessions.c.status == "running")
+            .where(sessions.c.id.in_(OURS))
             .values(lease_until=_lease(lease_s))
-            .returning(sessions.c.id)
+            .returning(sessions.c.id),
+            many({"id": c.session, "epoch": c.epoch} for c in claims),
         )
         hit("renew.inside")
         return set(kept.scalars())
@@ -177,62 +226,76 @@ async def take_over(database: Database, slot: str, runner: str) -> int:
         return freed.rowcount
 
 
-async def release(database: Database, claim: Claim) -> None:
-    """Give a session back unfinished; what is recorded stays. Nothing if it is no longer ours."""
-    async with database.begin() as connection:
-        if await _end(connection, claim, status="queued", lease_until=None, runner=None):
-            await append(
-                connection, claim.round, [], {"sessions_running": -1, "sessions_queued": 1}
-            )
+class End(NamedTuple):
+    """How a claim ends: its session completed, failed, or given back unfinished."""
+
+    claim: Claim
+    status: Literal["completed", "failed", "queued"]
+    reason: str = ""
+    message: str = ""
 
 
-async def finish(
-    database: Database,
-    claim: Claim,
-    status: Literal["completed", "failed"],
-    reason: str = "",
-    message: str = "",
-) -> None:
-    """End a session, and its round with the last of them. Nothing if it is no longer ours."""
-    data = {"session": claim.session, "seed": claim.seed.id, "status": status}
+async def end_sessions(database: Database, ends: Sequence[End]) -> Sequence[None]:
+    """End claims of different sessions, and each round with the last of them; what is recorded stays.
+
+    Nothing for a session that is no longer its claim's.
+    """
+    by_round: dict[str, list[End]] = {}
+    for end in sorted(ends, key=lambda end: end.claim.round):
+        by_round.setdefault(end.claim.round, []).append(end)
     async with database.begin() as connection:
-        ended = await _end(
-            connection,
-            claim,
-            status=status,
-            reason=reason,
-            message=message,
-            lease_until=None,
-            finished_at=func.now(),
-        )
-        if not ended:
-            return
-        await append(
-            connection,
-            claim.round,
-            [("session.finished", data | {"reason": reason, "message": message})],
-            {"sessions_running": -1, f"sessions_{status}": 1},
-        )
-        await _finish_round(connection, claim.round)
+        for round_id, its_ends in by_round.items():
+            await _end_of(connection, round_id, its_ends)
+    if any(end.status != "queued" for end in ends):
+        hit("finish.after")
+    return [None] * len(ends)
+
+
+async def _end_of(connection: AsyncConnection, round_id: str, ends: Sequence[End]) -> None:
+    await connection.execute(select(rounds.c.id).where(rounds.c.id == round_id).with_for_update())
+    claims = many({"id": e.claim.session, "epoch": e.claim.epoch} for e in ends)
+    ours = set((await connection.execute(OURS, claims)).scalars())
+    ends = [end for end in ends if end.claim.session in ours]
+    if not ends:
+        return
+    rows = (
+        {"id": e.claim.session, "status": e.status, "reason": e.reason, "message": e.message}
+        for e in ends
+    )
+    await connection.execute(END, many(rows))
+    finished = [end for end in ends if end.status != "queued"]
+    counters = Counter(f"sessions_{end.status}" for end in ends)
+    counters["sessions_running"] = -len(ends)
+    await append(connection, round_id, [_finished(end) for end in finished], counters)
+    if finished:
+        await _finish_round(connection, round_id)
         hit("finish.inside")
-    hit("finish.after")
 
 
-async def _end(connection: AsyncConnection, claim: Claim, **values: Any) -> bool:
-    """Change a session that is still this claim's, its round's row locked first."""
-    await connection.execute(
-        select(rounds.c.id).where(rounds.c.id == claim.round).with_for_update()
+def _finished(end: End) -> tuple[str, dict[str, Any]]:
+    return "session.finished", {
+        "session": end.claim.session,
+        "seed": end.claim.seed.id,
+        "status": end.status,
+        "reason": end.reason,
+        "message": end.message,
+    }
+
+
+_ENDS = rows_of(*(sessions.c[name] for name in ("id", "status", "reason", "message")))
+_BACK = _ENDS.c.status == "queued"
+END = (
+    update(sessions)
+    .where(sessions.c.id == _ENDS.c.id)
+    .values(
+        status=_ENDS.c.status,
+        reason=case((_BACK, sessions.c.reason), else_=_ENDS.c.reason),
+        message=case((_BACK, sessions.c.message), else_=_ENDS.c.message),
+        lease_until=None,
+        runner=case((_BACK, None), else_=sessions.c.runner),
+        finished_at=case((_BACK, sessions.c.finished_at), else_=func.now()),
     )
-    changed = await connection.execute(
-        update(sessions)
-        .where(
-            sessions.c.id == claim.session,
-            sessions.c.epoch == claim.epoch,
-            sessions.c.status == "running",
-        )
-        .values(**values)
-    )
-    return changed.rowcount == 1
+)
 
 
 async def _finish_round(connection: AsyncConnection, round_id: str) -> None:

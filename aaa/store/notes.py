@@ -4,21 +4,21 @@ Verdicts have tables of their own, since pairs, ratings and counts are made from
 they are.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, select, true
-from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.asking import LeaseLost
 from aaa.failpoints import hit
-from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.tables import ballots, notes, sessions, verdicts
+from aaa.store.leases import epochs_of, lost
+from aaa.store.rows import hexed, insert_many, many
+from aaa.store.tables import ballots, notes, verdicts
 from aaa.store.turns import insert_messages, message_hash
 from aaa.transcripts import pair_id
-from aaa.types import Note, Seed, Turn, Verdict
+from aaa.types import Ballot, Note, Seed, Turn, Verdict
 
 LONG = {"prompt", "context", "steps", "ballots"}
 """Fields of a note that its event leaves out: they are in the session."""
@@ -34,122 +34,129 @@ class Place(NamedTuple):
     after: int
 
 
-async def record_note(
-    database: Database, place: Place, note: Note, seed: Seed, turns: Mapping[int, Turn]
-) -> None:
-    """Record a note, once. `turns`: of the session, by index. Raises `LeaseLost`."""
-    async with database.begin() as connection:
-        await owned(connection, place.session, place.epoch)
-        if isinstance(note, Verdict):
-            made = await _verdict(connection, place, note, seed, turns)
-        else:
-            made = await _other(connection, place, note)
-        if made is None:
-            return
+class Noted(NamedTuple):
+    """A note to be recorded."""
+
+    place: Place
+    note: Note
+    seed: Seed
+    turns: Mapping[int, Turn]
+    """Of the session, by index."""
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """(session, index): which note it is."""
+        return self.place.session, self.place.number
+
+
+async def write_notes(
+    connection: AsyncConnection, noted: Sequence[Noted]
+) -> Sequence[LeaseLost | None]:
+    """Record different notes, each once, in this transaction; `LeaseLost` for those of lost sessions."""
+    epochs = await epochs_of(connection, {n.place.session for n in noted})
+    mine = [n for n in noted if epochs.get(n.place.session) == n.place.epoch]
+    made = await _verdicts(connection, [n for n in mine if isinstance(n.note, Verdict)])
+    made |= await _others(connection, [n for n in mine if not isinstance(n.note, Verdict)])
+    if made:
         hit("verdict.inside")
-        event, counters = made
-        await append(connection, place.round, [event], counters, late=True)
-    hit("verdict.after")
+    for round_id in sorted({n.place.round for n in mine}):
+        happened = [made[n.at] for n in mine if n.place.round == round_id and n.at in made]
+        counters = Counter[str]()
+        for _, data in happened:
+            if "outcome" in data:
+                counters[f"verdicts_{data['outcome']}"] += 1
+                counters["pairs"] += data["pair"] is not None
+        if happened:
+            await append(connection, round_id, happened, counters, late=True)
+    return [None if n in mine else lost(n.place.session, n.place.epoch) for n in noted]
 
 
-Event = tuple[tuple[str, dict[str, Any]], dict[str, int]]
-"""What happened (kind, data), and what it adds to the round's counters."""
+Made = dict[tuple[int, int], tuple[str, dict[str, Any]]]
+"""(session, index) -> what happened: kind and data of an event."""
 
 
-async def _other(connection: AsyncConnection, place: Place, note: Note) -> Event | None:
-    plain = note.model_dump(mode="json")
-    row = {"session_id": place.session, "index": place.number, "after": place.after}
-    made = await connection.execute(
-        pg_insert(notes)
-        .values(row | {"kind": note.kind, "data": plain})
-        .on_conflict_do_nothing()
-        .returning(notes.c.index)
+async def _others(connection: AsyncConnection, noted: Sequence[Noted]) -> Made:
+    if not noted:
+        return {}
+    plain = {n.at: n.note.model_dump(mode="json") for n in noted}
+    rows = (
+        {
+            "session_id": n.place.session,
+            "index": n.place.number,
+            "after": n.place.after,
+            "kind": n.note.kind,
+            "data": plain[n.at],
+        }
+        for n in noted
     )
-    if made.scalar_one_or_none() is None:
-        return None
-    short = {key: value for key, value in plain.items() if key not in LONG}
-    return ("note", {"session": place.session, "index": place.number, **short}), {}
+    new = await connection.execute(NOTES, many(rows))
+    made: Made = {}
+    for session, index in new:
+        short = {key: value for key, value in plain[session, index].items() if key not in LONG}
+        made[session, index] = ("note", {"session": session, "index": index, **short})
+    return made
 
 
-async def _verdict(
-    connection: AsyncConnection,
-    place: Place,
-    verdict: Verdict,
-    seed: Seed,
-    turns: Mapping[int, Turn],
-) -> Event | None:
-    a, b = turns[verdict.a], turns[verdict.b]
-    pair = pair_id(seed, verdict, a, b)
-    await insert_messages(connection, verdict.context)
-    if not await _insert(connection, place.session, place.number, place.after, verdict, pair):
-        return None
-    await _insert_ballots(connection, place.session, place.number, verdict)
-    event = _event(place.session, place.number, verdict, pair, a, b)
-    return ("verdict", event), {f"verdicts_{verdict.outcome}": 1, "pairs": int(pair is not None)}
+async def _verdicts(connection: AsyncConnection, noted: Sequence[Noted]) -> Made:
+    if not noted:
+        return {}
+    by_place = {n.at: n for n in noted}
+    verdicts_of = {n.at: n.note for n in noted if isinstance(n.note, Verdict)}
+    pairs = {
+        at: pair_id(by_place[at].seed, v, by_place[at].turns[v.a], by_place[at].turns[v.b])
+        for at, v in verdicts_of.items()
+    }
+    await insert_messages(connection, (m for v in verdicts_of.values() for m in v.context))
+    rows = (_row(by_place[at].place, v, pairs[at]) for at, v in verdicts_of.items())
+    new = {(s, i) for s, i in await connection.execute(VERDICTS, many(rows))}
+    cast = [_ballot(at, number, ballot) for at in sorted(new)
+            for number, ballot in enumerate(verdicts_of[at].ballots)]  # fmt: skip
+    if cast:
+        await connection.execute(BALLOTS, many(cast))
+    return {
+        at: ("verdict", _event(at, verdicts_of[at], pairs[at], by_place[at].turns)) for at in new
+    }
 
 
-async def owned(connection: AsyncConnection, session: int, epoch: int) -> None:
-    """Raises `LeaseLost` unless this claim owns the session.
-
-    It takes no lock: who holds a session's row may not wait for its round's. A claim that is lost between
-    this look and the commit leaves an intent or a verdict that the next owner's replay would make too.
-    """
-    found = await connection.execute(
-        select(true()).where(
-            sessions.c.id == session, sessions.c.epoch == epoch, sessions.c.status == "running"
-        )
-    )
-    if found.one_or_none() is None:
-        raise LeaseLost(f"session {session}: claim {epoch} is over")
+def _row(place: Place, verdict: Verdict, pair: str | None) -> dict[str, Any]:
+    return {
+        "session_id": place.session,
+        "index": place.number,
+        "after": place.after,
+        "context": [hexed(message_hash(m)) for m in verdict.context],
+        "pair_id": pair,
+        **verdict.model_dump(exclude={"kind", "context", "ballots"}),
+    }
 
 
-async def _insert(
-    connection: AsyncConnection,
-    session: int,
-    index: int,
-    after: int,
-    verdict: Verdict,
-    pair: str | None,
-) -> bool:
-    """Store it; `False` where it was there before."""
-    made = await connection.execute(
-        pg_insert(verdicts)
-        .values(
-            session_id=session,
-            index=index,
-            after=after,
-            context=[message_hash(m) for m in verdict.context],
-            pair_id=pair,
-            **verdict.model_dump(exclude={"kind", "context", "ballots"}),
-        )
-        .on_conflict_do_nothing()
-        .returning(verdicts.c.index)
-    )
-    return made.scalar_one_or_none() is not None
+def _ballot(at: tuple[int, int], number: int, ballot: Ballot) -> dict[str, Any]:
+    return {"session_id": at[0], "verdict": at[1], "number": number, **ballot.model_dump()}
 
 
-async def _insert_ballots(
-    connection: AsyncConnection, session: int, index: int, verdict: Verdict
-) -> None:
-    rows: Sequence[dict[str, Any]] = [
-        {"session_id": session, "verdict": index, "number": number, **ballot.model_dump()}
-        for number, ballot in enumerate(verdict.ballots)
-    ]
-    if rows:
-        await connection.execute(insert(ballots), rows)
+VERDICTS = (
+    insert_many(verdicts, *(c.name for c in verdicts.c if c.name != "at"))
+    .on_conflict_do_nothing()
+    .returning(verdicts.c.session_id, verdicts.c.index)
+)
+NOTES = (
+    insert_many(notes, *(c.name for c in notes.c if c.name != "at"))
+    .on_conflict_do_nothing()
+    .returning(notes.c.session_id, notes.c.index)
+)
+BALLOTS = insert_many(ballots, *(c.name for c in ballots.c))
 
 
 def _event(
-    session: int, index: int, verdict: Verdict, pair: str | None, a: Turn, b: Turn
+    at: tuple[int, int], verdict: Verdict, pair: str | None, turns: Mapping[int, Turn]
 ) -> dict[str, Any]:
     plain = verdict.model_dump(
         include={"edge", "outcome", "winner", "margin", "a", "b", "judging", "reason"}, mode="json"
     )
     shown = {"judge", "order", "prefers", "error"}
     return plain | {
-        "session": session,
-        "index": index,
-        "agents": {"a": a.call.agent, "b": b.call.agent},
+        "session": at[0],
+        "index": at[1],
+        "agents": {"a": turns[verdict.a].call.agent, "b": turns[verdict.b].call.agent},
         "ballots": [ballot.model_dump(include=shown) for ballot in verdict.ballots],
         "pair": pair,
     }

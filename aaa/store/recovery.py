@@ -6,17 +6,28 @@ lies on its machine before it asks anything.
 
 import asyncio
 import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import func, select, update
 
 from aaa.asking import Amount, Wish
 from aaa.failpoints import hit
-from aaa.store.budget import NOTHING, Change, minus, plus, settle
+from aaa.store.budget import Tab, settle
 from aaa.store.database import Database
-from aaa.store.journal import ABANDONED, Journal
+from aaa.store.journal import Journal
 from aaa.store.tables import attempts, sessions
 
 log = logging.getLogger(__name__)
+
+ABANDONED: Mapping[Any, Any] = {
+    "status": "abandoned",
+    "finished_at": func.now(),
+    "cost_usd": attempts.c.reserved_usd,
+    "tokens": attempts.c.reserved_tokens,
+}
+"""An attempt of which nobody will hear: what it reserved counts as spent."""
 
 
 async def sweep(database: Database, most: int = 500) -> int:
@@ -48,16 +59,14 @@ async def sweep(database: Database, most: int = 500) -> int:
                 attempts.c.reserved_tokens,
             )
         )
-        totals: dict[tuple[str, str], Amount] = {}
+        tabs: dict[str, Tab] = defaultdict(Tab)
         rows = found.all()
         for row in rows:
             amount = Amount(usd=float(row.reserved_usd), tokens=row.reserved_tokens)
-            key = (row.round_id, row.seat)
-            totals[key] = plus(totals.get(key, NOTHING), amount)
+            tabs[row.round_id].spend(row.seat, amount, freed=amount)
         hit("sweep.inside")
-        for (round_id, seat), amount in sorted(totals.items(), key=lambda item: item[0]):
-            change = Change(spent=amount, reserved=minus(amount))
-            await settle(connection, round_id, seat, change, [], {})
+        for round_id in sorted(tabs):
+            await settle(connection, round_id, tabs[round_id])
         return len(rows)
 
 

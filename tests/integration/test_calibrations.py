@@ -18,7 +18,7 @@ from aaa.settings import Settings
 from aaa.store.calibrations import kept_calibrations
 from aaa.store.database import Database
 from aaa.store.journal import Journal
-from aaa.store.leases import Claim, claim_sessions, release
+from aaa.store.leases import Claim, End, claim_sessions, end_sessions
 from aaa.store.reading import get_session, recorded, transcripts
 from aaa.store.rounds import create_round, get_round
 from aaa.types import Agent, Call, Cast, Judging, Reply, Required
@@ -143,7 +143,7 @@ async def test_a_half_recorded_session_goes_on_without_asking_again(
     round_id = await started(api, calibration(pairs=1))
     (claim,) = await claim_sessions(database, "nobody", 1)
     await Journal(database).given(given_wish(claim, 1, claim.epoch))
-    await release(database, claim)
+    await end_sessions(database, [End(claim, "queued")])
     asked: Counter[str] = Counter()
 
     def counted(call: Call) -> str:

@@ -15,6 +15,7 @@ from aaa.catalogue import Catalogue
 from aaa.errors import ModelError, StoreError
 from aaa.gate import RoundStopped
 from aaa.store.database import Database
+from aaa.store.entries import Begin
 from aaa.store.gates import held_s
 from aaa.store.journal import Journal, pause_at_budget
 from aaa.store.leases import Claim, claim_sessions
@@ -115,8 +116,9 @@ async def test_an_answer_recorded_twice_counts_once(desk: Desk) -> None:
 
 async def test_an_intent_recorded_twice_is_one_attempt(desk: Desk) -> None:
     wish = desk.wish()
-    first = await desk.journal._begin(wish, "key", WORST, 60)
-    assert await desk.journal._begin(wish, "key", WORST, 60) == first
+    intent = Begin(wish, "key", WORST, 60)
+    first = await desk.journal.enter(intent)
+    assert await desk.journal.enter(intent) == first
     assert await desk.money() == (0, 0.01, 0, 100, 1)
 
 

@@ -8,6 +8,7 @@ punctuation, blanks, emoji, markup and announcements of an answer is never chose
 
 import re
 import unicodedata
+from functools import cache
 
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 """Letters by category, blank to the eye: Hangul fillers, the empty braille cell."""
@@ -79,18 +80,24 @@ def _pieces(text: str) -> list[str]:
 
 def _words(piece: str) -> str:
     """Words with a letter, a number or a symbol that is a thing; casefolded, one space between."""
-    kept = "".join(_kept(character) for character in piece)
+    kept = piece.translate(_KEPT)
     return " ".join(word.casefold() for word in kept.split() if any(map(_says, word)))
 
 
-def _kept(character: str) -> str:
+class _Kept(dict[int, str]):
     """Letters, marks and numbers stay, invisible marks vanish, everything else parts words."""
-    kind = unicodedata.category(character)
-    if kind == "Cf":
-        return ""
-    return character if kind[0] in "LMN" or character in _THINGS else " "
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        kind = unicodedata.category(character)
+        stays = kind[0] in "LMN" or character in _THINGS
+        return self.setdefault(code, "" if kind == "Cf" else character if stays else " ")
 
 
+_KEPT = _Kept()
+
+
+@cache
 def _says(character: str) -> bool:
     """Letters and numbers of every script; marks and modifier letters alone say nothing."""
     kind = unicodedata.category(character)

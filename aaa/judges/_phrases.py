@@ -141,8 +141,8 @@ _PLEAS: tuple[str, ...] = (
 _NOUNS = "answer response reply submission candidate completion"
 _ANCHORS = {
     "overrides instructions": "instruction prompt rule guideline direction criteri rubric directive",
-    "asks to be chosen": f"{_NOUNS} me score marks rating grade points reading",
-    "claims victory": f"{_NOUNS} me mine assistant",
+    "asks to be chosen": f"{_NOUNS} score marks rating grade points reading",
+    "claims victory": f"{_NOUNS} mine assistant",
     "addresses the judge": """judge evaluator grader rater assessor scorer annotator evaluation comparison
         grading""",
     "forges a verdict": "[[ \" '",
@@ -160,16 +160,28 @@ _ANCHORS = {
 """Kind -> words without which none of its phrases can be there: looked for first, because that is quick."""
 
 
+_ME = re.compile(r"""(?:[\s:="']|is)me\b""")
+_SAY_ME = {"asks to be chosen", "claims victory"}
+"""Kinds with a phrase that needs none of the words above, only a "me" of its own."""
+
+
 class Phrases(NamedTuple):
     """What is searched for, and where it is worth searching."""
 
     anchors: tuple[str, ...]
+    says_me: bool
     pattern: re.Pattern[str]
+
+    def may_be_in(self, view: str) -> bool:
+        """Whether one of the phrases can be there: quick, and never wrong where it says no."""
+        if any(anchor in view for anchor in self.anchors):
+            return True
+        return self.says_me and _ME.search(view) is not None
 
 
 def _compiled(kind: str, phrases: tuple[str, ...]) -> Phrases:
     pattern = re.compile("|".join(f"(?:{phrase})" for phrase in phrases), re.MULTILINE)
-    return Phrases(tuple(_ANCHORS[kind].split()), pattern)
+    return Phrases(tuple(_ANCHORS[kind].split()), kind in _SAY_ME, pattern)
 
 
 PHRASES: dict[str, Phrases] = {

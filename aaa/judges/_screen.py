@@ -36,7 +36,7 @@ _LEET = str.maketrans("013457@$!", "oieastasi")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){12,}")
 _SENTENCE_END = re.compile(r"[.!?:]\s+|\n")
-_NO_LETTER = re.compile(r"[\W\d_]+")
+_NO_LETTER = re.compile(r"[\W\d_]")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
@@ -49,19 +49,21 @@ def suspicion(text: str, context: str = "") -> str | None:
     for view in _views(text):
         for kind, phrase in _phrases(view):
             if known is None:
-                known = [form for one in _views(context) for form in (one, _NO_LETTER.sub("", one))]
+                known = [form for one in _views(context) for form in (one, one.translate(_LETTERS))]
             if not any(phrase in form for form in known):
                 return f"{kind}: {phrase[:80]!r}"
     return None
 
 
 def _phrases(view: str) -> Iterator[tuple[str, str]]:
-    for kind, (anchors, pattern) in PHRASES.items():
-        if any(anchor in view for anchor in anchors):
-            for found in pattern.finditer(view):
+    for kind, phrases in PHRASES.items():
+        if phrases.may_be_in(view):
+            for found in phrases.pattern.finditer(view):
                 yield kind, found[0].strip()
+    if SQUEEZED.search(view.translate(_LETTERS)) is None:
+        return  # what no sentence parts is in none
     for sentence in _SENTENCE_END.split(view):
-        for found in SQUEEZED.finditer(_NO_LETTER.sub("", sentence)):
+        for found in SQUEEZED.finditer(sentence.translate(_LETTERS)):
             yield "asks to be chosen, in disguise", found[0]
 
 
@@ -82,7 +84,7 @@ def _views(text: str) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """One form for each letter, no invisible characters, no capitals."""
-    shown = "".join(c for c in unicodedata.normalize("NFKC", text) if not _invisible(c))
+    shown = unicodedata.normalize("NFKC", text).translate(_SHOWN)
     return re.sub(r"[^\S\n]+", " ", shown.casefold().replace("’", "'"))
 
 
@@ -90,16 +92,40 @@ def _bare(plain: str) -> str:
     """Latin letters for what looks like them, without accents."""
     if plain.isascii():
         return plain
-    parts = unicodedata.normalize("NFKD", plain)
-    return "".join(c for c in parts if not unicodedata.combining(c)).translate(_LOOKALIKES)
+    return unicodedata.normalize("NFKD", plain).translate(_LATIN)
 
 
-def _invisible(character: str) -> bool:
-    return (
-        unicodedata.category(character) == "Cf"
-        or "\ufe00" <= character <= "\ufe0f"
-        or "\U000e0100" <= character <= "\U000e01ef"
-    )
+class _Shown(dict[int, int | None]):
+    """Code point -> itself, or nothing where it is invisible; looked up once each."""
+
+    def __missing__(self, code: int) -> int | None:
+        character = chr(code)
+        invisible = (
+            unicodedata.category(character) == "Cf"
+            or "\ufe00" <= character <= "\ufe0f"
+            or "\U000e0100" <= character <= "\U000e01ef"
+        )
+        return self.setdefault(code, None if invisible else code)
+
+
+class _Latin(dict[int, int | None]):
+    """Code point -> the Latin letter it looks like, or itself; nothing for an accent."""
+
+    def __missing__(self, code: int) -> int | None:
+        accent = unicodedata.combining(chr(code)) != 0
+        return self.setdefault(code, None if accent else code)
+
+
+class _Letters(dict[int, int | None]):
+    """Code point -> itself where it is a letter, else nothing."""
+
+    def __missing__(self, code: int) -> int | None:
+        return self.setdefault(code, None if _NO_LETTER.match(chr(code)) else code)
+
+
+_LETTERS = _Letters()
+_SHOWN = _Shown()
+_LATIN = _Latin(_LOOKALIKES)
 
 
 def _hidden(text: str) -> str:

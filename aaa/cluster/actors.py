@@ -5,9 +5,10 @@ import contextlib
 from typing import Any
 
 from aaa.asking import Wish
+from aaa.cluster.line import Granted, RunnerEnd, SeatGone
 from aaa.cluster.plan import Action, Desired, Kind
 from aaa.cluster.runner import Runner
-from aaa.cluster.seat import Granted, Seat
+from aaa.cluster.seat import Seat
 from aaa.settings import Settings
 
 UNBOUNDED = 100_000  # calls an async actor takes at once; what bounds them is ours (slots, room)
@@ -18,6 +19,7 @@ class RunnerActor:
 
     def __init__(self, name: str, database_url: str, lease_s: float) -> None:
         self._handles: dict[str, Any] = {}
+        self._lines: dict[str, RunnerEnd] = {}
         self._runner = Runner(name, database_url, self._ask, lease_s=lease_s)
 
     async def run(self) -> None:
@@ -27,23 +29,28 @@ class RunnerActor:
         return await self._runner.stop()
 
     async def _ask(self, seat: str, wish: Wish) -> Granted:
-        """Ask by name. A seat that is gone is waited for: asking again finds what it recorded."""
-        import ray
-        from ray.exceptions import RayActorError, RayTaskError
+        """Ask a seat by name."""
+        if seat not in self._lines:
+            name = self._runner.name
+            self._lines[seat] = RunnerEnd(
+                lambda wishes: self._call(seat, "ask", name, wishes),
+                lambda: self._call(seat, "fetch", name),
+                lambda: self._runner.stopping,
+            )
+        return await self._lines[seat](wish)
 
-        while True:
-            if self._runner.stopping:
-                return Granted(stopped="stopping")
-            try:
-                if seat not in self._handles:
-                    self._handles[seat] = ray.get_actor(seat)
-                granted: Granted = await self._handles[seat].ask.remote(wish)
-                return granted
-            except RayTaskError as error:
-                raise RuntimeError(f"{seat}: {error.cause!r}") from error
-            except (ValueError, RayActorError):
-                self._handles.pop(seat, None)
-                await asyncio.sleep(0.5)
+    async def _call(self, seat: str, method: str, *arguments: object) -> Any:
+        """Call a seat's method. Raises `SeatGone`."""
+        import ray
+        from ray.exceptions import RayActorError
+
+        try:
+            if seat not in self._handles:
+                self._handles[seat] = ray.get_actor(seat)
+            return await getattr(self._handles[seat], method).remote(*arguments)
+        except (ValueError, RayActorError) as error:
+            self._handles.pop(seat, None)
+            raise SeatGone(str(error)) from error
 
 
 class Actors:

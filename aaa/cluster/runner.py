@@ -12,8 +12,8 @@ from math import ceil
 from aaa import plugins
 from aaa.asking import LeaseLost, Wish
 from aaa.catalogue import Script, source_of
+from aaa.cluster.line import Granted
 from aaa.cluster.plan import seat_name
-from aaa.cluster.seat import Granted
 from aaa.drive import drive
 from aaa.errors import AAAError, ModelError, NotFound, PlayChanged, ReplayMismatch, StoreError
 from aaa.failpoints import hit
@@ -270,8 +270,9 @@ class Runner:
             raise StoreError("the database does not answer")
         if granted.failure is not None:
             raise ModelError(granted.failure.kind, granted.failure.message)
-        assert granted.turn is not None
-        return granted.turn
+        if granted.said is None:
+            raise RuntimeError(f"{seat}: {granted.broken}")
+        return granted.said.turn(wish)
 
 
 def excess(running: int, wanted: int, mine: int) -> int:

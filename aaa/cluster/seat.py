@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from aaa.asking import Ask, Asker, LeaseLost, Wish
+from aaa.cluster.line import Granted, Said, SeatEnd
 from aaa.cluster.plan import seat_name
 from aaa.errors import AAAError, ModelError, StoreError
 from aaa.gate import Gate, Held, RoundStopped
@@ -21,7 +22,7 @@ from aaa.store.journal import Journal
 from aaa.store.recovery import bring_home
 from aaa.store.spool import Spool
 from aaa.store.steering import wanted_of
-from aaa.types import Failure, Turn, Value
+from aaa.types import Failure
 
 log = logging.getLogger(__name__)
 
@@ -29,22 +30,6 @@ LOOK_S = 0.5
 """How often a seat looks what is wanted of the rounds it serves."""
 TELL_S = 5.0
 """A gate whose standing does not change is told about so often."""
-
-
-class Granted(Value):
-    """What became of a wish; exactly one is set. Values cross processes, exceptions do not."""
-
-    turn: Turn | None = None
-    failure: Failure | None = None
-    """The model brought no answer in all its attempts; the session ends with this."""
-    stopped: str | None = None
-    """The round does not run: why."""
-    held: tuple[str, str] | None = None
-    """Nobody can ask this model before a person looks: (reason, message); the round pauses."""
-    lost: bool = False
-    """The session has another owner now."""
-    away: bool = False
-    """The database does not answer; what was recorded is found again when it does."""
 
 
 class Seat:
@@ -57,6 +42,7 @@ class Seat:
         self.database = Database(database_url, pool=6)
         self.journal = Journal(self.database, Spool(settings.home), self.name)
         self.gate = Gate(Pace(card.limits))
+        self.line = SeatEnd(self.grant)
         self._opening: asyncio.Task[Ask] | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -65,11 +51,19 @@ class Seat:
         await self._asker()
         return {"agent": self.card.name, "host": socket.gethostname(), "pid": os.getpid()}
 
-    async def ask(self, wish: Wish) -> Granted:
+    async def ask(self, caller: str, wishes: bytes) -> None:
+        """Take wishes of a runner; it fetches the answers."""
+        self.line.ask(caller, wishes)
+
+    async def fetch(self, caller: str) -> bytes | None:
+        """As `SeatEnd.fetch`."""
+        return await self.line.fetch(caller)
+
+    async def grant(self, wish: Wish) -> Granted:
         """Grant a wish. Never raises what the caller must understand."""
         try:
             ask = await self._asker()
-            return Granted(turn=await ask(wish))
+            return Granted(said=Said.of(await ask(wish)))
         except ModelError as error:
             return Granted(failure=Failure(kind=error.kind, message=str(error)))
         except RoundStopped as stopped:

@@ -22,13 +22,11 @@ from aaa.judges._phrases import PHRASES, SQUEEZED
 
 _LONGEST = 200_000
 """Characters looked at; a longer text is looked at from both ends."""
-_LOOKALIKES = str.maketrans(
-    dict(
-        zip(
-            "аеѕһіјкӏмопрстухԁгԛѡбοαερτυνκικιβзıɑɡℓ",
-            "aeshijklmonpctyxdrqwboaeptuvkikib3iagl",
-            strict=True,
-        )
+_LOOKALIKES = dict(
+    zip(
+        map(ord, "аеѕһіјкӏмопрстухԁгԛѡбοαερτυνκικιβзıɑɡℓ"),
+        map(ord, "aeshijklmonpctyxdrqwboaeptuvkikib3iagl"),
+        strict=True,
     )
 )
 """Cyrillic, Greek and other letters that are read as Latin ones."""
@@ -125,7 +123,7 @@ class _Letters(dict[int, int | None]):
 
 _LETTERS = _Letters()
 _SHOWN = _Shown()
-_LATIN = _Latin(_LOOKALIKES)
+_LATIN = _Latin({**_LOOKALIKES})
 
 
 def _hidden(text: str) -> str:

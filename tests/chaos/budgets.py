@@ -286,8 +286,8 @@ async def _ask(url: str, round_id: str, sessions: Sequence[int]) -> None:
             async def call(session: int) -> None:
                 for index in itertools.count():
                     agent = AGENTS[(session + index) % len(AGENTS)]
-                    granted = await seats[agent].ask(room.wish(agent, session, index))
-                    if granted.turn is None:
+                    granted = await seats[agent].grant(room.wish(agent, session, index))
+                    if granted.said is None:
                         await asyncio.sleep(random.uniform(0.2, 0.6))  # until somebody raises it
 
             await asyncio.gather(*map(call, sessions))

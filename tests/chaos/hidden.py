@@ -104,7 +104,7 @@ async def _ask_all(database: Database, asked: Mapping[str, int], base_url: str) 
     async with seated(room, database) as seats:
         await asyncio.gather(
             *(
-                seats[name].ask(room.wish(name, 0, index))
+                seats[name].grant(room.wish(name, 0, index))
                 for place, (name, count) in enumerate(asked.items())
                 for index in range(place * 10_000, place * 10_000 + count)
             )

@@ -156,10 +156,10 @@ async def _ask(seat: Seat, room: Classroom, name: str, numbers: Iterable[int]) -
     """One caller, until the seat is closed; calls that did not end with an answer."""
     failed = 0
     for number in numbers:
-        granted = await seat.ask(room.wish(name, 0, number))
+        granted = await seat.grant(room.wish(name, 0, number))
         if granted.stopped == "stopping":
             break
-        if granted.turn is None:
+        if granted.said is None:
             tell(f"L2: {name}: {granted}")
             failed += 1
     return failed

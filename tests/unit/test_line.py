@@ -1,0 +1,146 @@
+"""The line between a runner and a seat: many at a time, nothing lost, nothing granted twice."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from aaa.asking import Wish
+from aaa.cluster import line
+from aaa.cluster.line import Granted, RunnerEnd, Said, SeatEnd, SeatGone
+from aaa.types import Call, Message, Reply
+
+
+def wish(session: int, index: int = 0, epoch: int = 1) -> Wish:
+    chat = (Message(role="user", content=f"question {session}"),)
+    call = Call(seat="student", agent="pupil", purpose="draft", messages=chat)
+    return Wish(round="r", session=session, epoch=epoch, index=index, call=call, sampling_seed=0)
+
+
+class Wire:
+    """Both ends in one process, with a seat that can go away, and counts of what crossed."""
+
+    def __init__(self) -> None:
+        self.granted: Counter[int] = Counter()
+        self.crossed: Counter[str] = Counter()
+        self.gone = False
+        self.stopping = False
+        self.go = asyncio.Event()
+        self.seat = SeatEnd(self.grant)
+        self.runner = RunnerEnd(self.ask, self.fetch, lambda: self.stopping)
+
+    async def grant(self, wish: Wish) -> Granted:
+        self.granted[wish.session] += 1
+        await self.go.wait()
+        if wish.session < 0:
+            raise ZeroDivisionError
+        return Granted(said=Said(reply=Reply(text=f"answer {wish.session}")))
+
+    async def ask(self, wishes: bytes) -> None:
+        self.crossed["ask"] += 1
+        if self.gone:
+            raise SeatGone
+        self.seat.ask("runner", wishes)
+
+    async def fetch(self) -> bytes | None:
+        self.crossed["fetch"] += 1
+        if self.gone:
+            raise SeatGone
+        seat = self.seat
+        fetching = asyncio.ensure_future(seat.fetch("runner"))
+        while not fetching.done():
+            await asyncio.wait({fetching}, timeout=0.01)
+            if self.gone or self.seat is not seat:
+                fetching.cancel()
+                raise SeatGone
+        return fetching.result()
+
+    def restart(self) -> None:
+        self.seat = SeatEnd(self.grant)
+
+
+@pytest.fixture
+async def wire() -> Wire:
+    return Wire()
+
+
+async def texts(granted: Sequence[Granted]) -> list[str]:
+    return [one.said.reply.text for one in granted if one.said is not None]
+
+
+async def test_each_wish_gets_its_own_answer_and_many_travel_together(wire: Wire) -> None:
+    wire.go.set()
+    granted = await asyncio.gather(*(wire.runner(wish(n)) for n in range(50)))
+    assert await texts(granted) == [f"answer {n}" for n in range(50)]
+    assert wire.crossed["ask"] == 1
+    assert wire.crossed["fetch"] < 5
+
+
+async def test_a_second_wish_after_a_silence_is_heard(wire: Wire) -> None:
+    wire.go.set()
+    for n in range(3):
+        assert await texts([await wire.runner(wish(n))]) == [f"answer {n}"]
+
+
+async def test_a_seat_that_starts_again_is_told_again(wire: Wire) -> None:
+    asking = [asyncio.create_task(wire.runner(wish(n))) for n in range(5)]
+    await asyncio.sleep(0.05)
+    wire.gone = True
+    await asyncio.sleep(0.05)
+    wire.restart()
+    wire.gone = False
+    wire.go.set()
+    assert await texts(await asyncio.gather(*asking)) == [f"answer {n}" for n in range(5)]
+    assert set(wire.granted.values()) == {2}  # once by each seat; the journal knows the first
+
+
+async def test_a_line_that_breaks_while_the_seat_lives_grants_nothing_twice(wire: Wire) -> None:
+    asking = [asyncio.create_task(wire.runner(wish(n))) for n in range(5)]
+    await asyncio.sleep(0.05)
+    wire.gone = True
+    await asyncio.sleep(0.05)
+    wire.gone = False
+    late = asyncio.create_task(wire.runner(wish(9)))
+    await asyncio.sleep(0.05)
+    wire.go.set()
+    assert len(await texts(await asyncio.gather(late, *asking))) == 6
+    assert set(wire.granted.values()) == {1}
+
+
+async def test_a_runner_that_was_forgotten_says_again_what_it_waits_for(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = asyncio.create_task(wire.runner(wish(1)))
+    await asyncio.sleep(0.05)
+    monkeypatch.setattr(line, "FORGET_S", 0.0)
+    monkeypatch.setattr(line, "PATIENCE_S", 0.01)
+    wire.seat.ask("another", b"[]")
+    wire.go.set()
+    assert await texts([await asking]) == ["answer 1"]
+    assert wire.granted[1] == 1 or wire.granted[1] == 2  # asked again only if it was home before
+
+
+async def test_what_breaks_in_the_seat_is_told(wire: Wire) -> None:
+    wire.go.set()
+    assert (await wire.runner(wish(-1))).broken == "ZeroDivisionError()"
+
+
+async def test_a_stopping_runner_does_not_wait_for_a_seat_that_is_gone(wire: Wire) -> None:
+    wire.gone = wire.stopping = True
+    assert (await wire.runner(wish(1))).stopped == "stopping"
+
+
+async def test_a_wish_that_is_given_up_is_forgotten(wire: Wire) -> None:
+    asking = asyncio.create_task(wire.runner(wish(1)))
+    await asyncio.sleep(0.05)
+    asking.cancel()
+    wire.go.set()
+    assert await texts([await wire.runner(wish(2))]) == ["answer 2"]
+
+
+async def test_two_claims_of_one_call_are_two_wishes(wire: Wire) -> None:
+    wire.go.set()
+    both = await asyncio.gather(wire.runner(wish(1)), wire.runner(wish(1, epoch=2)))
+    assert await texts(both) == ["answer 1", "answer 1"]
+    assert wire.granted[1] == 2

@@ -36,7 +36,7 @@ from aaa.store.notes import Place
 from aaa.store.reading import recorded
 from aaa.store.rounds import get_script
 from aaa.store.steering import pause_for, wanted_of
-from aaa.types import Call, Note, Turn, fingerprint
+from aaa.types import Call, Note, Recorded, Turn, fingerprint
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +229,8 @@ class Runner:
         options = plugins.options_of(
             "protocol", protocol.id, protocol.options, scenario.protocol.options
         )
-        past = await recorded(self.database, claim.session)
+        first = claim.epoch == 1  # nobody has driven it before
+        past = Recorded() if first else await recorded(self.database, claim.session)
         hit("replay.after")
         turns = {turn.index: turn for turn in past.turns}
 

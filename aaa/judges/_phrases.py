@@ -169,19 +169,23 @@ class Phrases(NamedTuple):
     """What is searched for, and where it is worth searching."""
 
     anchors: tuple[str, ...]
+    ascii: tuple[str, ...]
+    """Those of the anchors that a text in ASCII can hold."""
     says_me: bool
     pattern: re.Pattern[str]
 
     def may_be_in(self, view: str) -> bool:
         """Whether one of the phrases can be there: quick, and never wrong where it says no."""
-        if any(anchor in view for anchor in self.anchors):
-            return True
+        for anchor in self.ascii if view.isascii() else self.anchors:
+            if anchor in view:
+                return True
         return self.says_me and _ME.search(view) is not None
 
 
 def _compiled(kind: str, phrases: tuple[str, ...]) -> Phrases:
     pattern = re.compile("|".join(f"(?:{phrase})" for phrase in phrases), re.MULTILINE)
-    return Phrases(tuple(_ANCHORS[kind].split()), kind in _SAY_ME, pattern)
+    anchors = tuple(_ANCHORS[kind].split())
+    return Phrases(anchors, tuple(filter(str.isascii, anchors)), kind in _SAY_ME, pattern)
 
 
 PHRASES: dict[str, Phrases] = {

@@ -16,7 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 from sqlalchemy.engine import make_url
 
-from aaa.store.database import Database, start_embedded, upgrade
+from aaa.store.database import Database
+from aaa.store.opening import start_embedded
+from aaa.store.schema import upgrade
 
 _numbers = itertools.count(1)
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from aaa.api.guard import needs
 from aaa.api.problems import errors, problem
 from aaa.errors import StoreError
-from aaa.store.database import Database, schema_version
+from aaa.store.database import Database
 from aaa.store.leases import alive
+from aaa.store.schema import schema_version
 
 HEARTBEAT_S = 15
 """A process of the cluster that was not heard of for so long is gone."""

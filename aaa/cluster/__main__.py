@@ -15,7 +15,8 @@ from aaa.cluster.keeper import LOST, REFUSED
 from aaa.cluster.supervisor import ClusterLost, supervise
 from aaa.errors import SetupError
 from aaa.settings import read_settings
-from aaa.store.database import Database, database_url
+from aaa.store.database import Database
+from aaa.store.opening import database_url
 
 
 async def _main() -> None:

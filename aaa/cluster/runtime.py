@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from aaa.cluster.lean import lean
 from aaa.errors import SetupError
 from aaa.settings import Settings
 
@@ -20,8 +21,8 @@ OBJECT_STORE_BYTES = 100 * 2**20  # nothing large travels: turns do, weights and
 def start_ray(settings: Settings, namespace: str) -> Any:
     """The `ray` module, connected. Raises `SetupError`.
 
-    On this machine: dashboard off, and token mode with a token file only its owner can read. Ray's own
-    ports listen on every interface; without the token they serve nobody.
+    On this machine: no dashboard, no agents (`lean.py`), and token mode with a token file that only its owner
+    can read. Ray's own ports listen on every interface; without the token they serve nobody.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -36,14 +37,15 @@ def start_ray(settings: Settings, namespace: str) -> Any:
         if settings.ray_address is not None:
             ray.init(address=settings.ray_address, **common)
         else:
-            ray.init(
-                include_dashboard=False,
-                num_cpus=os.cpu_count(),
-                object_store_memory=OBJECT_STORE_BYTES,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=str(_temporary(settings.home)),
-                **common,
-            )
+            with lean():
+                ray.init(
+                    include_dashboard=False,
+                    num_cpus=os.cpu_count(),
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=str(_temporary(settings.home)),
+                    **common,
+                )
     except Exception as error:
         where = settings.ray_address or "this machine"
         raise SetupError(

@@ -4,14 +4,9 @@ import asyncio
 
 from aaa.commands.opening import say, show
 from aaa.settings import Settings
-from aaa.store.database import (
-    Database,
-    check_schema,
-    check_server,
-    database_url,
-    schema_version,
-    upgrade,
-)
+from aaa.store.database import Database
+from aaa.store.opening import check_server, database_url
+from aaa.store.schema import check_schema, schema_version, upgrade
 
 
 async def run_upgrade(settings: Settings) -> int:

@@ -13,7 +13,9 @@ from aaa.errors import AAAError, CheckError
 from aaa.models.weights import ls
 from aaa.sandbox.running import what_holds
 from aaa.settings import Settings
-from aaa.store.database import Database, check_schema, check_server, database_url
+from aaa.store.database import Database
+from aaa.store.opening import check_server, database_url
+from aaa.store.schema import check_schema
 
 PACKAGES = ("ray", "litellm", "sqlalchemy", "fastapi", "pydantic", "rich", "xllamacpp")
 LEAST_FREE_GIB = 3

@@ -12,7 +12,8 @@ from aaa.client import Client, connect
 from aaa.corpus.sieve import Source
 from aaa.records import Record
 from aaa.settings import Settings
-from aaa.store.database import Database, open_database
+from aaa.store.database import Database
+from aaa.store.opening import open_database
 from aaa.store.records import chunks
 
 CHUNK = 500

@@ -24,7 +24,7 @@ async def open_client(settings: Settings, *more_scenarios: Path) -> AsyncIterato
         local_api,
     )  # three seconds that who talks to a server does not wait for
     from aaa.catalogue import open_catalogue
-    from aaa.store.database import open_database
+    from aaa.store.opening import open_database
 
     async with (
         open_database(settings, pool=4) as database,

@@ -30,8 +30,8 @@ from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
 from aaa.preflight import check_cluster, check_prices, check_reach
 from aaa.settings import Settings
-from aaa.store.database import open_database
 from aaa.store.leases import alive
+from aaa.store.opening import open_database
 
 BUDGET = "budget_reached"
 FORMATS = ("trl-dpo", "canonical", "seeds", "trl-prm")

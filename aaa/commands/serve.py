@@ -15,7 +15,7 @@ from aaa.commands.opening import say
 from aaa.errors import SetupError
 from aaa.preflight import check_cluster
 from aaa.settings import Settings
-from aaa.store.database import open_database
+from aaa.store.opening import open_database
 from aaa.store.tokens import any_token
 
 

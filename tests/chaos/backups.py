@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aaa.exporters import FORMATS, lines
-from aaa.store.database import check_schema
 from aaa.store.reading import transcripts
+from aaa.store.schema import check_schema
 from aaa.types import Call
 from tests.chaos.promise import Promise, main
 from tests.chaos.rows import all_rows, count, differing

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from aaa.catalogue import shipped
-from aaa.store.database import downgrade, schema_version, upgrade
+from aaa.store.schema import downgrade, schema_version, upgrade
 from aaa.store.tables import metadata
 from tests.acceptance.processes import AAA, new_home, until
 from tests.chaos.promise import Promise, main

@@ -13,8 +13,9 @@ from aaa.api.guard import role_of
 from aaa.catalogue import Catalogue
 from aaa.errors import ModelError
 from aaa.settings import Settings
-from aaa.store.database import Database, upgrade
+from aaa.store.database import Database
 from aaa.store.leases import claim_sessions, heartbeat
+from aaa.store.schema import upgrade
 from aaa.types import Call
 from tests.catalogues import small_scenario
 from tests.playing import play_round, say

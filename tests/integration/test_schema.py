@@ -9,15 +9,10 @@ from sqlalchemy import Connection, select, text
 
 from aaa.catalogue import Catalogue
 from aaa.errors import SetupError
-from aaa.store.database import (
-    Database,
-    check_schema,
-    check_server,
-    downgrade,
-    schema_version,
-    upgrade,
-)
+from aaa.store.database import Database
+from aaa.store.opening import check_server
 from aaa.store.rounds import create_round, get_round
+from aaa.store.schema import check_schema, downgrade, schema_version, upgrade
 from aaa.store.tables import metadata, seat_usage
 from tests.playing import play_round
 

@@ -1,7 +1,8 @@
 """The supervisor as a process of its own: `python -m aaa.cluster`, started and kept by `keeper.py`.
 
-Ray ends the process that lost its head or its raylet, so this process must be one that may die. It stops when
-its standard input ends: then whoever started it is gone, or wants it to.
+Ray ends the process that lost its head or its raylet, so this process must be one that may die. The first
+line of its standard input says which database is open. It stops when that input ends: then whoever started
+it is gone, or wants it to.
 """
 
 import asyncio
@@ -16,17 +17,20 @@ from aaa.cluster.supervisor import ClusterLost, supervise
 from aaa.errors import SetupError
 from aaa.settings import read_settings
 from aaa.store.database import Database
-from aaa.store.opening import database_url
 
 
 async def _main() -> None:
+    url = sys.stdin.readline().strip()
+    if not url:
+        return  # nobody opened one
+    os.environ["DATABASE_URL"] = url  # also for the commands of a training step
     settings = read_settings()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     threading.Thread(target=_until_left, args=(loop, stop), daemon=True).start()
-    database = Database(database_url(settings))
+    database = Database(url)
     try:
         await supervise(settings, database, stop)
     finally:
@@ -34,7 +38,7 @@ async def _main() -> None:
 
 
 def _until_left(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    sys.stdin.buffer.read()
+    sys.stdin.read()
     loop.call_soon_threadsafe(stop.set)
 
 

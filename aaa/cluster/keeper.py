@@ -5,7 +5,8 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from aaa.errors import SetupError
 from aaa.settings import Settings
@@ -21,14 +22,46 @@ STEADY_S = 60.0
 """Who lived so long failed for a new reason: the next start comes at once."""
 
 
-async def keep_supervisor(settings: Settings, database_url: str, stop: asyncio.Event) -> None:
-    """Until `stop` is set. Raises `SetupError` where the very first one says that it cannot start."""
+class Supervised:
+    """A supervisor that is kept, and waits to be told the database."""
+
+    def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
+        self._url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._keeping = asyncio.create_task(_keep(settings, self._url, stop))
+
+    def with_database(self, url: str) -> asyncio.Task[None]:
+        """Say which database is open; the task that keeps the supervisor, until it was asked to stop.
+
+        The task raises `SetupError` where the very first supervisor says that it cannot start.
+        """
+        self._url.set_result(url)
+        return self._keeping
+
+    async def leave(self) -> None:
+        """End one that was never told a database; others were asked to stop by then."""
+        if not self._url.done():
+            self._keeping.cancel()
+        await asyncio.gather(self._keeping, return_exceptions=True)
+
+
+@asynccontextmanager
+async def supervising(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Supervised]:
+    """Start a supervisor while the database is still being opened: its imports take as long."""
+    supervised = Supervised(settings, stop)
+    await asyncio.sleep(0)
+    try:
+        yield supervised
+    finally:
+        await supervised.leave()
+
+
+async def _keep(settings: Settings, url: asyncio.Future[str], stop: asyncio.Event) -> None:
     clock = asyncio.get_running_loop().time
     delay_s = FIRST_DELAY_S
     refusals = 0
     while not stop.is_set():
         began = clock()
-        code, said = await _once(_environment(settings, database_url), stop)
+        code, said = await _once(_environment(settings), url, stop)
         if stop.is_set():
             return
         if code == REFUSED and refusals == 0 and delay_s == FIRST_DELAY_S:
@@ -40,7 +73,9 @@ async def keep_supervisor(settings: Settings, database_url: str, stop: asyncio.E
             await asyncio.wait_for(stop.wait(), delay_s)
 
 
-async def _once(environment: Mapping[str, str], stop: asyncio.Event) -> tuple[int, str]:
+async def _once(
+    environment: Mapping[str, str], url: asyncio.Future[str], stop: asyncio.Event
+) -> tuple[int, str]:
     """One supervisor, to its end: (exit code, what it printed)."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aaa.cluster"),
@@ -54,6 +89,7 @@ async def _once(environment: Mapping[str, str], stop: asyncio.Event) -> tuple[in
     reading = asyncio.create_task(process.stdout.read())
     stopping = asyncio.create_task(stop.wait())
     try:
+        process.stdin.write(f"{await asyncio.shield(url)}\n".encode())
         await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():
             process.stdin.close()
@@ -70,6 +106,6 @@ async def _once(environment: Mapping[str, str], stop: asyncio.Event) -> tuple[in
         reading.cancel()
 
 
-def _environment(settings: Settings, database_url: str) -> dict[str, str]:
-    """Ours, with the database that is open here. What is not in `settings` is read as here."""
-    return os.environ | {"DATABASE_URL": database_url, "AAA_HOME": str(settings.home)}
+def _environment(settings: Settings) -> dict[str, str]:
+    """Ours. What is not in `settings` is read as here."""
+    return os.environ | {"AAA_HOME": str(settings.home)}

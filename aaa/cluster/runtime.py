@@ -15,6 +15,8 @@ from aaa.cluster.lean import lean
 from aaa.errors import SetupError
 from aaa.settings import Settings
 
+OURS = "aaa.cluster.actors"
+"""What a worker loads while it waits to become a runner or a seat."""
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing large travels: turns do, weights and exports never
 
 
@@ -44,6 +46,7 @@ def start_ray(settings: Settings, namespace: str) -> Any:
                     object_store_memory=OBJECT_STORE_BYTES,
                     _node_ip_address="127.0.0.1",
                     _temp_dir=str(_temporary(settings.home)),
+                    _system_config={"preload_python_modules": [OURS]},
                     **common,
                 )
     except Exception as error:

@@ -13,7 +13,7 @@ from aaa.client import Client, connect
 from aaa.commands import watch
 from aaa.commands.opening import say
 from aaa.commands.run import everything
-from aaa.commands.serve import stopping
+from aaa.commands.stopping import stopping
 from aaa.preflight import check_cluster
 from aaa.settings import Settings
 

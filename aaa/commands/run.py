@@ -14,22 +14,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aaa.api.server import local_api
 from aaa.catalogue import Catalogue, Script
 from aaa.client import Client
-from aaa.cluster.keeper import keep_supervisor
+from aaa.cluster.keeper import supervising
 from aaa.commands import staged, watch
 from aaa.commands.export import write_pairs
 from aaa.commands.opening import arguments, command_name, say, show
 from aaa.commands.rounds import unfinished
 from aaa.commands.scenarios import prepared
-from aaa.commands.serve import stopping
+from aaa.commands.stopping import stopping
 from aaa.commands.table import print_rows
 from aaa.commands.worth import worth
 from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
 from aaa.preflight import check_cluster, check_prices, check_reach
 from aaa.settings import Settings
+from aaa.store.database import Database
 from aaa.store.leases import alive
 from aaa.store.opening import open_database
 
@@ -102,28 +102,33 @@ async def everything(
     settings: Settings, catalogue: Catalogue, stop: asyncio.Event
 ) -> AsyncIterator[Client]:
     """Database, supervisor and API while the block runs; a supervisor's error ends the block."""
-    async with (
-        open_database(settings) as database,
-        local_api(settings, database, catalogue) as url,
-        Client(url, settings.token) as client,
-    ):
-        supervisor = asyncio.create_task(keep_supervisor(settings, database.url, stop))
+    async with supervising(settings, stop) as supervised, open_database(settings) as database:
+        supervisor = supervised.with_database(database.url)
+        from aaa.api.server import local_api  # two seconds, in which the supervisor starts Ray
+
         try:
-            while not supervisor.done() and "supervisor" not in await alive(  # noqa: ASYNC110 (a row)
-                database, ["supervisor"], 5
+            async with (
+                local_api(settings, database, catalogue) as url,
+                Client(url, settings.token) as client,
             ):
-                await asyncio.sleep(0.1)
-            if supervisor.done():
-                await supervisor
-            async with asyncio.TaskGroup() as group:
-                watched = group.create_task(_unless_stopped(supervisor))
-                yield client
-                watched.cancel()
+                await _leads(database, supervisor)
+                async with asyncio.TaskGroup() as group:
+                    watched = group.create_task(_unless_stopped(supervisor))
+                    yield client
+                    watched.cancel()
         except BaseExceptionGroup as group_error:
             raise group_error.exceptions[0] from None
         finally:
             stop.set()
             await asyncio.gather(supervisor, return_exceptions=True)
+
+
+async def _leads(database: Database, supervisor: asyncio.Task[None]) -> None:
+    """Wait for a supervisor that leads. Raises what ended ours."""
+    while "supervisor" not in await alive(database, ["supervisor"], 5):
+        if supervisor.done():
+            await supervisor
+        await asyncio.sleep(0.1)
 
 
 async def _unless_stopped(supervisor: asyncio.Task[None]) -> None:

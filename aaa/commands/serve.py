@@ -1,17 +1,16 @@
 """`aaa serve`: control plane and supervisor, until stopped."""
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from aaa.api.app import create_app
 from aaa.api.server import is_loopback
 from aaa.api.server import serve as serve_api
 from aaa.catalogue import open_catalogue
-from aaa.cluster.keeper import keep_supervisor
+from aaa.cluster.keeper import Supervised, supervising
 from aaa.commands.opening import say
+from aaa.commands.stopping import stopping
 from aaa.errors import SetupError
 from aaa.preflight import check_cluster
 from aaa.settings import Settings
@@ -23,6 +22,21 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
     """Serve until SIGINT or SIGTERM. Raises `SetupError` before anything listens."""
     if supervisor:
         check_cluster(settings)
+    stop = asyncio.Event()
+    async with supervising(settings, stop) if supervisor else nullcontext() as supervised:
+        await _serve(settings, host, port, stop, api=api, supervised=supervised)
+    return 0
+
+
+async def _serve(
+    settings: Settings,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    *,
+    api: bool,
+    supervised: Supervised | None,
+) -> None:
     async with open_database(settings) as database:
         catalogue = open_catalogue(settings)
         token = None if settings.token is None else settings.token.get_secret_value()
@@ -32,7 +46,7 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
                 f"{host} can be reached from other machines: make a token first (`aaa tokens create "
                 "--role admin --name ME`) or set AAA_TOKEN to a secret, or listen on 127.0.0.1"
             )
-        stop, ready = asyncio.Event(), asyncio.Event()
+        ready = asyncio.Event()
         tasks: list[asyncio.Task[None]] = []
         announcing: asyncio.Task[None] | None = None
         with stopping(stop):
@@ -42,8 +56,8 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
                     asyncio.create_task(serve_api(app, host, port, ready=ready, stop=stop))
                 )
                 announcing = asyncio.create_task(_announce(ready, app))
-            if supervisor:
-                tasks.append(asyncio.create_task(keep_supervisor(settings, database.url, stop)))
+            if supervised is not None:
+                tasks.append(supervised.with_database(database.url))
             try:
                 await asyncio.gather(*tasks)
             finally:
@@ -51,29 +65,8 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
                 if announcing is not None:
                     announcing.cancel()  # what never listened is never announced
                 await asyncio.gather(*tasks, return_exceptions=True)
-    return 0
 
 
 async def _announce(ready: asyncio.Event, app: Any) -> None:
     await ready.wait()
     say(f"AAA listens on {app.state.url} (description: /openapi.json, readiness: /readyz)")
-
-
-@contextlib.contextmanager
-def stopping(stop: asyncio.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM set `stop`; a second one interrupts as usual."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def asked() -> None:
-        stop.set()
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-    for number in signals:
-        loop.add_signal_handler(number, asked)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)

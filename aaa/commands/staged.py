@@ -12,7 +12,7 @@ from aaa.client import Client, Json
 from aaa.commands import watch
 from aaa.commands.opening import arguments, command_name, say, show
 from aaa.commands.rounds import is_file
-from aaa.commands.serve import stopping
+from aaa.commands.stopping import stopping
 from aaa.commands.table import print_rows
 from aaa.curriculum.course import Prepared, prepare
 from aaa.curriculum.hand_off import check_commands

@@ -41,7 +41,7 @@ lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml build.in -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml build.in --group dev -o requirements-dev.lock
 
-# Sizes as arguments: make chaos SESSIONS=1000 KILLS=200 MINUTES=10; ONLY="L1 E1" for these alone; make bench SESSIONS=200
+# Sizes as arguments: make chaos SESSIONS=1000 KILLS=200 MINUTES=10; ONLY="L1 E1" for these alone;
 SESSIONS ?= 200
 KILLS ?= 40
 MINUTES ?= 2
@@ -50,7 +50,7 @@ chaos: setup-dev
 	$(BIN)/python -m tests.chaos $(ONLY) --sessions $(SESSIONS) --kills $(KILLS) --minutes $(MINUTES)
 
 bench: setup-dev
-	$(BIN)/python benchmarks/round.py --sessions $(SESSIONS)
+	$(BIN)/python benchmarks/calls.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

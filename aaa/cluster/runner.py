@@ -56,7 +56,7 @@ class Runner:
         database_url: str,
         ask_seat: AskSeat,
         *,
-        room: int = 512,
+        room: int = 2000,
         lease_s: float = LEASE_S,
     ) -> None:
         self.slot = name

@@ -53,7 +53,7 @@ class LiteLLMModel:
     async def complete(self, request: Request) -> Reply:
         """The reply. Raises `ModelError`, redacted."""
         key = api_key(self.card, os.environ)
-        litellm = await asyncio.to_thread(_litellm)
+        litellm = _LOADED.get("litellm") or await asyncio.to_thread(_litellm)
         arguments = {**_arguments(self.card, request, litellm), "api_key": key}
         limit_s = self.card.limits.timeout_s
         try:
@@ -118,7 +118,11 @@ def read_reply(card: AgentCard, request: Request, answer: Any, cost_usd: float |
 
 def _litellm() -> Any:
     """LiteLLM, through the module that shuts off its hidden retries; imported at the first call."""
-    return importlib.import_module("aaa.models.once").load()
+    return _LOADED.setdefault("litellm", importlib.import_module("aaa.models.once").load())
+
+
+_LOADED: dict[str, Any] = {}
+"""LiteLLM, once it is there: no thread is asked for it again."""
 
 
 def _arguments(card: AgentCard, request: Request, litellm: Any) -> dict[str, Any]:

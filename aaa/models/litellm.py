@@ -53,7 +53,7 @@ class LiteLLMModel:
     async def complete(self, request: Request) -> Reply:
         """The reply. Raises `ModelError`, redacted."""
         key = api_key(self.card, os.environ)
-        litellm = _LOADED.get("litellm") or await asyncio.to_thread(_litellm)
+        litellm = _LOADED["litellm"] if _LOADED else await asyncio.to_thread(_litellm)
         arguments = {**_arguments(self.card, request, litellm), "api_key": key}
         limit_s = self.card.limits.timeout_s
         try:

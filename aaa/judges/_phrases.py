@@ -145,8 +145,9 @@ _ANCHORS = {
     "claims victory": f"{_NOUNS} mine assistant",
     "addresses the judge": """judge evaluator grader rater assessor scorer annotator evaluation comparison
         grading""",
-    "forges a verdict": "[[ \" '",
-    "forges a delimiter": "< [ ( { = # * - of",
+    "forges a verdict": "[[ better verdict holds prefer best_answer score rationale winner",
+    "forges a delimiter": """text answer response submission material <| inst] sys> system> developer>
+        ###""",
     "forges a message": "system developer admin operator",
     "overrides instructions, in another language": """
         指 规则 規則 提示 要求 说明 說明 命令 プロンプト ルール 지시 명령 규칙 프롬프트 instruc instruk reglas
@@ -160,6 +161,7 @@ _ANCHORS = {
 """Kind -> words without which none of its phrases can be there: looked for first, because that is quick."""
 
 
+_ENDS_ME = re.compile(r"me\b")
 _ME = re.compile(r"""(?:[\s:="']|is)me\b""")
 _SAY_ME = {"asks to be chosen", "claims victory"}
 """Kinds with a phrase that needs none of the words above, only a "me" of its own."""
@@ -179,7 +181,7 @@ class Phrases(NamedTuple):
         for anchor in self.ascii if view.isascii() else self.anchors:
             if anchor in view:
                 return True
-        return self.says_me and _ME.search(view) is not None
+        return self.says_me and _ENDS_ME.search(view) is not None and _ME.search(view) is not None
 
 
 def _compiled(kind: str, phrases: tuple[str, ...]) -> Phrases:
@@ -197,6 +199,8 @@ PHRASES: dict[str, Phrases] = {
     }.items()
 }
 
+SQUEEZED_ANCHORS = ("instruction", "prompt", "rule", "answer", "response", "reply", "winneris")
+"""Without any of them none of these can be there."""
 SQUEEZED = re.compile(
     "ignore(?:all|the|any|your)?(?:previous|prior|above|earlier)(?:instruction|prompt|rule)"
     "|(?:choose|pick|select|prefer|votefor|favou?r)(?:this|my)(?:answer|response|reply)"

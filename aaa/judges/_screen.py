@@ -10,7 +10,6 @@ question.
 
 import base64
 import binascii
-import codecs
 import html
 import re
 import unicodedata
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import unquote
 
-from aaa.judges._phrases import PHRASES, SQUEEZED
+from aaa.judges._phrases import PHRASES, SQUEEZED, SQUEEZED_ANCHORS
 
 _LONGEST = 200_000
 """Characters looked at; a longer text is looked at from both ends."""
@@ -30,6 +29,10 @@ _LOOKALIKES = dict(
     )
 )
 """Cyrillic, Greek and other letters that are read as Latin ones."""
+_ROT13 = str.maketrans(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "nopqrstuvwxyzabcdefghijklmNOPQRSTUVWXYZABCDEFGHIJKLM",
+)
 _LEET = str.maketrans("013457@$!", "oieastasi")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){12,}")
@@ -58,8 +61,9 @@ def _phrases(view: str) -> Iterator[tuple[str, str]]:
         if phrases.may_be_in(view):
             for found in phrases.pattern.finditer(view):
                 yield kind, found[0].strip()
-    if SQUEEZED.search(view.translate(_LETTERS)) is None:
-        return  # what no sentence parts is in none
+    letters = view.translate(_LETTERS)
+    if not any(anchor in letters for anchor in SQUEEZED_ANCHORS):
+        return
     for sentence in _SENTENCE_END.split(view):
         for found in SQUEEZED.finditer(sentence.translate(_LETTERS)):
             yield "asks to be chosen, in disguise", found[0]
@@ -76,7 +80,7 @@ def _views(text: str) -> Iterator[str]:
                 seen.add(view)
                 yield view
     bare = _bare(_plain(text))
-    yield codecs.encode(bare, "rot13")
+    yield bare.translate(_ROT13)
     yield bare[::-1]
 
 
@@ -128,7 +132,7 @@ _LATIN = _Latin({**_LOOKALIKES})
 
 def _hidden(text: str) -> str:
     """What is written in invisible characters: Unicode tags, and bytes as variation selectors."""
-    if text.isascii():
+    if not text or max(text) < "\ufe00":
         return ""
     tags = "".join(chr(ord(c) - 0xE0000) for c in text if "\U000e0020" <= c <= "\U000e007e")
     selected = bytes(

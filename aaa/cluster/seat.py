@@ -12,7 +12,7 @@ from aaa.cluster.line import Granted, Said, SeatEnd
 from aaa.cluster.plan import seat_name
 from aaa.errors import AAAError, ModelError, StoreError
 from aaa.gate import Gate, Held, RoundStopped
-from aaa.models import open_model, price_of
+from aaa.models import open_model, price_of, warm
 from aaa.pace import Pace
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
@@ -89,6 +89,7 @@ class Seat:
     async def _open(self) -> Ask:
         """First what an earlier process left: answers on disk, and how long the provider asked to wait."""
         model = open_model(self.card, self.settings)
+        await warm(self.card)
         await patiently(lambda: bring_home(self.journal), for_s=20)
         held = await patiently(lambda: held_s(self.database, self.name), for_s=20)
         self.gate.pace.hold_until = time.monotonic() + held

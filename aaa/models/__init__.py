@@ -51,6 +51,12 @@ def open_model(card: AgentCard, settings: Settings) -> Model:
     return adapter.open_model(card, settings)
 
 
+async def warm(card: AgentCard) -> None:
+    """Load the library that the card's first call would wait for: LiteLLM takes three seconds."""
+    if not card.is_local and not is_compatible(card):
+        await importlib.import_module(f"{__name__}.litellm").loaded()
+
+
 def is_compatible(card: AgentCard) -> bool:
     """Whether the card names an OpenAI-compatible server by its address: no need for LiteLLM then."""
     return card.api_base is not None and card.model.startswith("openai/")

@@ -53,7 +53,7 @@ class LiteLLMModel:
     async def complete(self, request: Request) -> Reply:
         """The reply. Raises `ModelError`, redacted."""
         key = api_key(self.card, os.environ)
-        litellm = _LOADED["litellm"] if _LOADED else await asyncio.to_thread(_litellm)
+        litellm = await loaded()
         arguments = {**_arguments(self.card, request, litellm), "api_key": key}
         limit_s = self.card.limits.timeout_s
         try:
@@ -116,8 +116,12 @@ def read_reply(card: AgentCard, request: Request, answer: Any, cost_usd: float |
     )
 
 
-def _litellm() -> Any:
-    """LiteLLM, through the module that shuts off its hidden retries; imported at the first call."""
+async def loaded() -> Any:
+    """LiteLLM, through the module that shuts off its hidden retries."""
+    return _LOADED["litellm"] if _LOADED else await asyncio.to_thread(_load)
+
+
+def _load() -> Any:
     return _LOADED.setdefault("litellm", importlib.import_module("aaa.models.once").load())
 
 

@@ -21,6 +21,7 @@ from aaa.store.journal import Journal
 from aaa.store.recovery import bring_home
 from aaa.store.spool import Spool
 from aaa.store.steering import wanted_of
+from aaa.tracing import flush
 from aaa.types import Failure, Turn, Value
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Seat:
     async def close(self) -> None:
         """Begin no further call: who waits is sent away, what is in flight comes home."""
         self.gate.close("stopping")
+        await flush()
 
     async def _asker(self) -> Ask:
         if self._opening is None or (self._opening.done() and self._opening.exception()):

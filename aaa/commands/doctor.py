@@ -1,12 +1,14 @@
 """`aaa doctor`: looks at what AAA stands on and says what to mend."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
 import sys
 from typing import Any
 
+from aaa import tracing
 from aaa.catalogue import open_catalogue
 from aaa.commands.opening import say, show
 from aaa.errors import AAAError, CheckError
@@ -30,6 +32,7 @@ async def doctor(settings: Settings, as_json: bool) -> int:
         _weights(settings),
         _keys(settings),
         _sandbox(),
+        _spans(),
     ]
     if as_json:
         show({"checks": checks})
@@ -111,3 +114,13 @@ def _sandbox() -> dict[str, Any]:
         return _check("sandbox", True, what_holds())
     except CheckError as error:
         return _check("sandbox", True, f"none, so `python_tests` cannot check here: {error}")
+
+
+def _spans() -> dict[str, Any]:
+    """That OpenTelemetry is configured and not installed stops no round, but somebody waits for spans."""
+    if not tracing.is_on():
+        return _check("spans", True, "off (OTEL_EXPORTER_OTLP_ENDPOINT is not set)")
+    if importlib.util.find_spec("opentelemetry.sdk") is None:
+        return _check("spans", False, "wanted, but not installed: pip install 'aaa[otel]'")
+    content = ", with what was said" if tracing.tells_content() else ", without what was said"
+    return _check("spans", True, f"sent to {tracing.endpoint()}{content}")

@@ -2,7 +2,7 @@
 
 Answers are the API's JSON as it came (`docs/design/events.md`), typed but not validated, so an older
 client reads a newer server. Left out: retries of requests (the caller decides), and cleaning text for
-a terminal (`aaa.dashboard.clean`: every string in an answer may come from a model).
+a terminal (`aaa.clean`: every string in an answer may come from a model).
 """
 
 import asyncio

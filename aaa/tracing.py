@@ -112,13 +112,15 @@ def call_span(name: str, attributes: Attributes) -> Iterator[Span]:
 async def driven(drive: Callable[[C], Awaitable[None]], claim: C) -> None:
     """Drive a claimed session, as one span; lines and calls below it know which session they serve."""
     work_for(claim.round, claim.session, claim.epoch)
+    log.info("seed %s is driven, claim %d", claim.seed.id, claim.epoch)
     tracer = _tracer()
     if tracer is None:
         await drive(claim)
-        return
-    place = Here(claim.round, claim.session, claim.epoch)
-    with tracer.open("session", {**_told_of(place), "aaa.seed": claim.seed.id}, place):
-        await drive(claim)
+    else:
+        place = Here(claim.round, claim.session, claim.epoch)
+        with tracer.open("session", {**_told_of(place), "aaa.seed": claim.seed.id}, place):
+            await drive(claim)
+    log.info("seed %s is left", claim.seed.id)
 
 
 async def flush() -> None:

@@ -14,12 +14,14 @@ import threading
 from aaa.cluster.keeper import LOST, REFUSED
 from aaa.cluster.supervisor import ClusterLost, supervise
 from aaa.errors import SetupError
+from aaa.logs import set_up
 from aaa.settings import read_settings
 from aaa.store.database import Database, database_url
 
 
 async def _main() -> None:
     settings = read_settings()
+    set_up(settings, "supervisor")
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -56,7 +58,6 @@ async def _to_the_end() -> None:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     asyncio.run(_to_the_end())
 
 

@@ -5,7 +5,8 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import IO
 
 from aaa.errors import SetupError
 from aaa.settings import Settings
@@ -28,7 +29,8 @@ async def keep_supervisor(settings: Settings, database_url: str, stop: asyncio.E
     refusals = 0
     while not stop.is_set():
         began = clock()
-        code, said = await _once(_environment(settings, database_url), stop)
+        with _aside(settings) as raw:
+            code, said = await _once(_environment(settings, database_url), stop, raw)
         if stop.is_set():
             return
         if code == REFUSED and refusals == 0 and delay_s == FIRST_DELAY_S:
@@ -40,12 +42,26 @@ async def keep_supervisor(settings: Settings, database_url: str, stop: asyncio.E
             await asyncio.wait_for(stop.wait(), delay_s)
 
 
-async def _once(environment: Mapping[str, str], stop: asyncio.Event) -> tuple[int, str]:
+@contextlib.contextmanager
+def _aside(settings: Settings) -> Iterator[IO[bytes] | None]:
+    """Where its stderr goes: here, or beside the log file, where that is named: a screen may be up."""
+    if settings.log_file is None:
+        yield None
+        return
+    settings.log_file.parent.mkdir(parents=True, exist_ok=True)
+    with (settings.log_file.parent / "supervisor.stderr").open("wb") as raw:
+        yield raw
+
+
+async def _once(
+    environment: Mapping[str, str], stop: asyncio.Event, raw: IO[bytes] | None
+) -> tuple[int, str]:
     """One supervisor, to its end: (exit code, what it printed)."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aaa.cluster"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=raw,
         env=environment,
         start_new_session=True,  # Ctrl-C in a terminal is ours to hand on, once
     )
@@ -72,4 +88,6 @@ async def _once(environment: Mapping[str, str], stop: asyncio.Event) -> tuple[in
 
 def _environment(settings: Settings, database_url: str) -> dict[str, str]:
     """Ours, with the database that is open here. What is not in `settings` is read as here."""
-    return os.environ | {"DATABASE_URL": database_url, "AAA_HOME": str(settings.home)}
+    named = {"DATABASE_URL": database_url, "AAA_HOME": str(settings.home)}
+    log_file = {} if settings.log_file is None else {"AAA_LOG_FILE": str(settings.log_file)}
+    return os.environ | named | log_file

@@ -11,6 +11,7 @@ from aaa.asking import Ask, Asker, LeaseLost, Wish
 from aaa.cluster.plan import seat_name
 from aaa.errors import AAAError, ModelError, StoreError
 from aaa.gate import Gate, Held, RoundStopped
+from aaa.logs import set_up_actor
 from aaa.models import open_model, price_of
 from aaa.pace import Pace
 from aaa.scenario import AgentCard
@@ -52,6 +53,7 @@ class Seat:
     """A Ray actor around one agent card."""
 
     def __init__(self, card: AgentCard, settings: Settings, database_url: str) -> None:
+        set_up_actor(settings, f"seat {card.name}")
         self.card = card
         self.name = seat_name(card)
         self.settings = settings

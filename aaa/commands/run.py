@@ -28,6 +28,7 @@ from aaa.commands.table import print_rows
 from aaa.commands.worth import worth
 from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
+from aaa.logs import set_up, to_file
 from aaa.preflight import check_cluster, check_prices, check_reach
 from aaa.settings import Settings
 from aaa.store.database import open_database
@@ -69,6 +70,9 @@ async def run(settings: Settings, wanted: Wanted) -> int:
     if staged.is_staged(settings, wanted.scenario):
         asked = staged.Asked(wanted.scenario, _overrides(wanted), wanted.resume, wanted.as_json)
         return await staged.run(settings, asked, everything)
+    if _shows(wanted):
+        settings = to_file(settings, "aaa")  # a line on stderr would stand in the dashboard
+        set_up(settings, "aaa")
     catalogue, script, _ = prepared(settings, wanted.scenario, _overrides(wanted))
     check_prices(script)
     check_cluster(settings)
@@ -149,6 +153,11 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
     return made["id"]
 
 
+def _shows(wanted: Wanted) -> bool:
+    """Whether the round is shown as a dashboard."""
+    return wanted.tui and watch.on_terminal() and not wanted.as_json
+
+
 def _again(wanted: Wanted, round_id: str) -> str:
     repeated = arguments(wanted.overrides, resume=round_id)
     return f"{command_name()} run {shlex.quote(wanted.scenario)}{repeated}"
@@ -156,8 +165,9 @@ def _again(wanted: Wanted, round_id: str) -> str:
 
 async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.Event) -> int:
     """Watch until the round ends or we are asked to stop; the exit code."""
-    tui = wanted.tui and watch.on_terminal() and not wanted.as_json
-    follow = watch.watch(client, round_id, tui=tui, as_json=wanted.as_json, stop_at_pause=True)
+    follow = watch.watch(
+        client, round_id, tui=_shows(wanted), as_json=wanted.as_json, stop_at_pause=True
+    )
     watching = asyncio.create_task(follow)
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)

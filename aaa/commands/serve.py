@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,8 @@ from aaa.preflight import check_cluster
 from aaa.settings import Settings
 from aaa.store.database import open_database
 from aaa.store.tokens import any_token
+
+log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, host: str, port: int, *, api: bool, supervisor: bool) -> int:
@@ -41,7 +44,7 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
                 tasks.append(
                     asyncio.create_task(serve_api(app, host, port, ready=ready, stop=stop))
                 )
-                announcing = asyncio.create_task(_announce(ready, app))
+                announcing = asyncio.create_task(_announce(ready, app, settings.log == "json"))
             if supervisor:
                 tasks.append(asyncio.create_task(keep_supervisor(settings, database.url, stop)))
             try:
@@ -54,9 +57,13 @@ async def serve(settings: Settings, host: str, port: int, *, api: bool, supervis
     return 0
 
 
-async def _announce(ready: asyncio.Event, app: Any) -> None:
+async def _announce(ready: asyncio.Event, app: Any, as_json: bool) -> None:
     await ready.wait()
-    say(f"AAA listens on {app.state.url} (description: /openapi.json, readiness: /readyz)")
+    told = f"AAA listens on {app.state.url} (description: /openapi.json, readiness: /readyz)"
+    if as_json:
+        log.info(told)
+    else:
+        say(told)
 
 
 @contextlib.contextmanager

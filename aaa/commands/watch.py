@@ -13,9 +13,9 @@ from contextlib import aclosing
 
 from rich.console import Console
 
+from aaa.clean import one_line
 from aaa.client import Client, Round
 from aaa.dashboard import app, lines
-from aaa.dashboard.clean import one_line
 from aaa.dashboard.following import follow
 from aaa.dashboard.replay import Replay
 from aaa.errors import NotFound

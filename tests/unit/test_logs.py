@@ -150,6 +150,19 @@ def test_several_processes_share_a_file_that_does_not_grow(
     assert lines(tmp_path)[-1]["message"] == "199"
 
 
+def test_who_comes_second_puts_nothing_aside(tmp_path: Path) -> None:
+    """Two found the file full; one made a new one meanwhile, which is not full."""
+    path = tmp_path / "x.log"
+    first, second = logs._Appending(path), logs._Appending(path)
+    full, also_full = first._opened(), second._opened()
+    first._turn_over(full)
+    first.close()  # which gives the lock back
+    path.write_text("of a third")
+    second._turn_over(also_full)
+    assert path.read_text() == "of a third"
+    second.close()
+
+
 def test_settings_name_the_file_and_the_form() -> None:
     found = read_settings({"AAA_LOG": "json", "AAA_LOG_FILE": "here.log", "AAA_HOME": "/h"})
     assert (found.log, found.log_file) == ("json", Path("here.log").absolute())

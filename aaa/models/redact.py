@@ -9,7 +9,11 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
+from aaa.clean import storable
+
 MASK = "[redacted]"
+LONGEST_NAME = 200
+"""Characters that are kept of an identifier which a provider made up."""
 SHORTEST_SECRET = 6
 """Shorter values are left alone: masking them would eat ordinary words."""
 
@@ -48,8 +52,13 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
 
 def brief(text: str, secrets: Iterable[str | None] = (), limit: int = 300) -> str:
     """One redacted line of at most `limit` characters. Cut last, so that no half secret survives."""
-    line = " ".join(redact(text, secrets).split())
+    line = " ".join(redact(storable(text), secrets).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def named(value: object) -> str:
+    """An identifier as a provider gives it: bounded, and storable; empty where there is none."""
+    return "" if value is None else storable(str(value))[:LONGEST_NAME]
 
 
 def encodings(secret: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`aaa doctor`: looks at what AAA stands on and says what to mend."""
 
+import asyncio
 import importlib.metadata
 import importlib.util
 import os
@@ -16,6 +17,7 @@ from aaa.models.weights import ls
 from aaa.sandbox.running import what_holds
 from aaa.settings import Settings
 from aaa.store.database import Database, check_schema, check_server, database_url
+from aaa.store.embedded import running
 
 PACKAGES = ("ray", "litellm", "sqlalchemy", "fastapi", "pydantic", "rich", "xllamacpp")
 LEAST_FREE_GIB = 3
@@ -75,7 +77,10 @@ async def _database(settings: Settings) -> dict[str, Any]:
     except AAAError as error:
         fine = settings.database_url is None and "run `aaa db upgrade`" in str(error)
         return _check("database", fine, str(error) if not fine else "embedded, made at first run")
-    where = "embedded" if settings.database_url is None else "DATABASE_URL"
+    where = "DATABASE_URL"
+    if settings.database_url is None:
+        found = await asyncio.to_thread(running, settings.home)
+        where = "embedded" if found is None else f"embedded, pid {found.pid}"
     return _check("database", True, f"{where}, schema current")
 
 

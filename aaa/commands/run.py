@@ -30,6 +30,7 @@ from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
 from aaa.logs import set_up, to_file
 from aaa.preflight import check_cluster, check_prices, check_reach
+from aaa.scenario import Scenario
 from aaa.settings import Settings
 from aaa.store.database import open_database
 from aaa.store.leases import alive
@@ -61,8 +62,21 @@ def dry_run(settings: Settings, wanted: Wanted) -> int:
         show(found.model_dump(mode="json"))
     else:
         tell_estimate(found)
+        for line in short_of(script.scenario, found):
+            say(line)
     check_prices(script)
     return 0
+
+
+def short_of(scenario: Scenario, found: Estimate) -> list[str]:
+    """A line for each budget of the round that it could reach before its end."""
+    money, calls = scenario.budget_usd, scenario.budget_calls
+    lines = []
+    if money is not None and found.cost_usd is not None and found.cost_usd > money:
+        lines.append(f"budget_usd {money:g} may not do: it could cost up to ${found.cost_usd:.4f}")
+    if calls is not None and found.calls > calls:
+        lines.append(f"budget_calls {calls} may not do: it could ask up to {found.calls} times")
+    return [f"{line}; the round pauses there, and goes on when you raise it" for line in lines]
 
 
 async def run(settings: Settings, wanted: Wanted) -> int:

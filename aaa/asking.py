@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 from aaa.errors import OF_THE_ACCOUNT, OF_THE_REQUEST, TRANSIENT, AAAError, ModelError
 from aaa.failpoints import hit, hit_soon
 from aaa.gate import Gate, Held, RoundStopped
+from aaa.here import work_for
 from aaa.models import Model, Request
 from aaa.pace import Ticket
 from aaa.scenario import AgentCard, Limits, Price
@@ -148,6 +149,9 @@ class Asker:
 
     async def __call__(self, wish: Wish) -> Turn:
         """Grant a wish. Raises `ModelError`, `RoundStopped`, `LeaseLost`, `Held`, `StoreError`."""
+        work_for(
+            wish.round, wish.session, wish.epoch, wish.index, wish.call.seat, wish.call.purpose
+        )
         request = request_of(self.card, wish)
         worst = Amount(usd=worst_cost_usd(request, self.price), tokens=worst_tokens(request))
         since = time.monotonic()

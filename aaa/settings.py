@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 
@@ -31,6 +32,10 @@ class Settings(Value):
     """`AAA_RUNNERS`: processes that drive sessions."""
     lease_s: float = Field(30, ge=2, le=3600)
     """`AAA_LEASE_S`: a session whose runner was not heard of for so long is another's, in seconds."""
+    log: Literal["plain", "json"] = "plain"
+    """`AAA_LOG`: how log lines look; `json` also tells what is no warning."""
+    log_file: Path | None = None
+    """`AAA_LOG_FILE`: where log lines go; `None` is stderr, and `logs/` of `home` for what has none."""
 
     @property
     def models(self) -> Path:
@@ -51,11 +56,15 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "scenarios": "AAA_SCENARIOS",
         "runners": "AAA_RUNNERS",
         "lease_s": "AAA_LEASE_S",
+        "log": "AAA_LOG",
+        "log_file": "AAA_LOG_FILE",
     }
     given: dict[str, object] = {k: env[name] for k, name in names.items() if env.get(name)}
     for key in ("agents", "scenarios"):
         if key in given:
             given[key] = tuple(Path(p).absolute() for p in str(given[key]).split(os.pathsep) if p)
+    if "log_file" in given:
+        given["log_file"] = Path(str(given["log_file"])).absolute()
     given["home"] = Path(str(given.get("home", ".aaa"))).absolute()
     try:
         return Settings.model_validate(given)

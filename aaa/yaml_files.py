@@ -52,11 +52,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
     except (yaml.YAMLError, RecursionError) as error:
-        where = " ".join(str(error).split())
-        raise InputError(f"{path}: not readable as YAML: {where}") from error
+        raise InputError(f"{path}: not readable as YAML: {_why(error)}") from error
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected keys and values, got {type(data).__name__}")
     return data
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with YAML, and in which line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split()) or "nested too deep"
 
 
 def parse(kind: type[V], data: Mapping[str, Any], where: str) -> V:

@@ -59,6 +59,9 @@ def main() -> None:
     """The console script: errors we know are one message and their exit code."""
     try:
         cli(standalone_mode=False)
+    except click.BadParameter as error:
+        print(f"error: {_option(error)}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
     except click.ClickException as error:
         error.show()
         raise SystemExit(error.exit_code) from None
@@ -70,3 +73,12 @@ def main() -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+
+
+def _option(error: click.BadParameter) -> str:
+    """One sentence: which option, what was written, what would be right, where to look."""
+    name = error.param.opts[0] if error.param is not None else "arguments"
+    said = error.message.replace("is not a valid integer range", "is not a whole number")
+    said = said.replace("is not a valid float range", "is not a number").rstrip(".")
+    command = error.ctx.command_path if error.ctx is not None else "aaa"
+    return f"{name}: {said}; `{command} --help` lists the options"

@@ -11,9 +11,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print data as JS
 
 def settings() -> Any:
     """The settings of this process; imported when a command runs, as everything that costs time."""
+    from aaa.logs import set_up
     from aaa.settings import read_settings
 
-    return read_settings()
+    found = read_settings()
+    set_up(found, "aaa")
+    return found
 
 
 def overrides_of(texts: tuple[str, ...]) -> dict[str, Any]:

@@ -27,6 +27,14 @@ def db_status(as_json: bool) -> None:
     run_to_end(status(settings(), as_json))
 
 
+@db.command("stop")
+def db_stop() -> None:
+    """Stop the embedded server, where a killed process left it running."""
+    from aaa.commands.db import stop
+
+    run_to_end(stop(settings()))
+
+
 @click.group()
 def tokens() -> None:
     """Who may come in through the API, and as what."""

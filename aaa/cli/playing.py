@@ -66,12 +66,16 @@ def watch(
     from aaa.commands.watch import on_terminal
     from aaa.commands.watch import watch as command
     from aaa.dashboard.replay import Replay, read_speed
+    from aaa.logs import set_up, to_file
 
     again = Replay(read_speed(speed)) if replay else None
+    tui = not no_tui and not as_json and on_terminal()
+    found = settings()
+    if tui:
+        set_up(to_file(found, "aaa"), "aaa")
 
     async def work() -> int:
-        async with open_client(settings()) as client:
-            tui = not no_tui and not as_json and on_terminal()
+        async with open_client(found) as client:
             return await command(client, replay or round_id, tui=tui, as_json=as_json, replay=again)
 
     run_to_end(work())

@@ -15,6 +15,7 @@ import threading
 from aaa.cluster.keeper import LOST, REFUSED
 from aaa.cluster.supervisor import ClusterLost, supervise
 from aaa.errors import SetupError
+from aaa.logs import set_up
 from aaa.settings import read_settings
 from aaa.store.database import Database
 
@@ -25,6 +26,7 @@ async def _main() -> None:
         return  # nobody opened one
     os.environ["DATABASE_URL"] = url  # also for the commands of a training step
     settings = read_settings()
+    set_up(settings, "supervisor")
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -61,7 +63,6 @@ async def _to_the_end() -> None:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     asyncio.run(_to_the_end())
 
 

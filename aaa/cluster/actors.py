@@ -9,7 +9,8 @@ from aaa.cluster.line import Granted, RunnerEnd, SeatGone
 from aaa.cluster.plan import Action, Desired, Kind
 from aaa.cluster.runner import Runner
 from aaa.cluster.seat import Seat
-from aaa.settings import Settings
+from aaa.logs import set_up_actor
+from aaa.settings import Settings, read_settings
 
 UNBOUNDED = 100_000  # calls an async actor takes at once; what bounds them is ours (slots, room)
 
@@ -18,6 +19,7 @@ class RunnerActor:
     """`Runner` as Ray runs it: its seats are found by name, in this namespace."""
 
     def __init__(self, name: str, database_url: str, lease_s: float) -> None:
+        set_up_actor(read_settings(), name)
         self._handles: dict[str, Any] = {}
         self._lines: dict[str, RunnerEnd] = {}
         self._runner = Runner(name, database_url, self._ask, lease_s=lease_s)

@@ -5,8 +5,9 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from typing import IO
 
 from aaa.errors import SetupError
 from aaa.settings import Settings
@@ -61,7 +62,8 @@ async def _keep(settings: Settings, url: asyncio.Future[str], stop: asyncio.Even
     refusals = 0
     while not stop.is_set():
         began = clock()
-        code, said = await _once(_environment(settings), url, stop)
+        with _aside(settings) as raw:
+            code, said = await _once(_environment(settings), url, stop, raw)
         if stop.is_set():
             return
         if code == REFUSED and refusals == 0 and delay_s == FIRST_DELAY_S:
@@ -73,14 +75,29 @@ async def _keep(settings: Settings, url: asyncio.Future[str], stop: asyncio.Even
             await asyncio.wait_for(stop.wait(), delay_s)
 
 
+@contextlib.contextmanager
+def _aside(settings: Settings) -> Iterator[IO[bytes] | None]:
+    """Where its stderr goes: here, or beside the log file, where that is named: a screen may be up."""
+    if settings.log_file is None:
+        yield None
+        return
+    settings.log_file.parent.mkdir(parents=True, exist_ok=True)
+    with (settings.log_file.parent / "supervisor.stderr").open("wb") as raw:
+        yield raw
+
+
 async def _once(
-    environment: Mapping[str, str], url: asyncio.Future[str], stop: asyncio.Event
+    environment: Mapping[str, str],
+    url: asyncio.Future[str],
+    stop: asyncio.Event,
+    raw: IO[bytes] | None,
 ) -> tuple[int, str]:
     """One supervisor, to its end: (exit code, what it printed)."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "aaa.cluster"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=raw,
         env=environment,
         start_new_session=True,  # Ctrl-C in a terminal is ours to hand on, once
     )
@@ -108,4 +125,5 @@ async def _once(
 
 def _environment(settings: Settings) -> dict[str, str]:
     """Ours. What is not in `settings` is read as here."""
-    return os.environ | {"AAA_HOME": str(settings.home)}
+    log_file = {} if settings.log_file is None else {"AAA_LOG_FILE": str(settings.log_file)}
+    return os.environ | {"AAA_HOME": str(settings.home)} | log_file

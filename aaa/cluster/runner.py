@@ -36,6 +36,7 @@ from aaa.store.notes import Place
 from aaa.store.reading import recorded
 from aaa.store.rounds import get_script
 from aaa.store.steering import pause_for, wanted_of
+from aaa.tracing import driven, flush
 from aaa.types import Call, Note, Recorded, Turn, fingerprint
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Runner:
         if self._loop is not None:
             await asyncio.gather(self._loop, return_exceptions=True)
         await self.database.close()
+        await flush()
         return len(driving)
 
     async def _run(self) -> None:
@@ -125,7 +127,7 @@ class Runner:
             older = self._driving.get(claim.session)
             if older is not None:  # our own lease ran out, and we took it again: one drives it
                 older[1].cancel()
-            task = asyncio.create_task(self._drive(claim))
+            task = asyncio.create_task(driven(self._drive, claim))
             self._driving[claim.session] = (claim, task)
             task.add_done_callback(partial(self._driven, claim))
 

@@ -12,6 +12,7 @@ from aaa.cluster.line import Granted, Said, SeatEnd
 from aaa.cluster.plan import seat_name
 from aaa.errors import AAAError, ModelError, StoreError
 from aaa.gate import Gate, Held, RoundStopped
+from aaa.logs import set_up_actor
 from aaa.models import open_model, price_of, warm
 from aaa.pace import Pace
 from aaa.scenario import AgentCard
@@ -22,6 +23,7 @@ from aaa.store.journal import Journal
 from aaa.store.recovery import bring_home
 from aaa.store.spool import Spool
 from aaa.store.steering import wanted_of
+from aaa.tracing import flush
 from aaa.types import Failure
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class Seat:
     """A Ray actor around one agent card."""
 
     def __init__(self, card: AgentCard, settings: Settings, database_url: str) -> None:
+        set_up_actor(settings, f"seat {card.name}")
         self.card = card
         self.name = seat_name(card)
         self.settings = settings
@@ -80,6 +83,7 @@ class Seat:
     async def close(self) -> None:
         """Begin no further call: who waits is sent away, what is in flight comes home."""
         self.gate.close("stopping")
+        await flush()
 
     async def _asker(self) -> Ask:
         if self._opening is None or (self._opening.done() and self._opening.exception()):

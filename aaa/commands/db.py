@@ -1,9 +1,11 @@
-"""`aaa db upgrade|status`: the database's schema."""
+"""`aaa db upgrade|status|stop`: the database's schema, and the embedded server."""
 
 import asyncio
 
 from aaa.commands.opening import say, show
+from aaa.errors import InputError
 from aaa.settings import Settings
+from aaa.store import embedded
 from aaa.store.database import Database
 from aaa.store.opening import check_server, database_url
 from aaa.store.schema import check_schema, schema_version, upgrade
@@ -50,4 +52,18 @@ async def status(settings: Settings, as_json: bool) -> int:
         await check_schema(database)
     finally:
         await database.close()
+    return 0
+
+
+async def stop(settings: Settings) -> int:
+    """Stop the embedded server that a killed process left. Raises `Conflict` where it is in use."""
+    if settings.database_url is not None:
+        raise InputError(
+            "DATABASE_URL names a server of yours; only the embedded one is ours to stop"
+        )
+    found = await embedded.stop(settings.home)
+    said = (
+        "no embedded PostgreSQL runs" if found is None else f"stopped PostgreSQL, pid {found.pid},"
+    )
+    say(f"{said} in {settings.home}")
     return 0

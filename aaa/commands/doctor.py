@@ -1,12 +1,15 @@
 """`aaa doctor`: looks at what AAA stands on and says what to mend."""
 
+import asyncio
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
 import sys
 from typing import Any
 
+from aaa import tracing
 from aaa.catalogue import open_catalogue
 from aaa.commands.opening import say, show
 from aaa.errors import AAAError, CheckError
@@ -14,6 +17,7 @@ from aaa.models.weights import ls
 from aaa.sandbox.running import what_holds
 from aaa.settings import Settings
 from aaa.store.database import Database
+from aaa.store.embedded import running
 from aaa.store.opening import check_server, database_url
 from aaa.store.schema import check_schema
 
@@ -32,6 +36,7 @@ async def doctor(settings: Settings, as_json: bool) -> int:
         _weights(settings),
         _keys(settings),
         _sandbox(),
+        _spans(),
     ]
     if as_json:
         show({"checks": checks})
@@ -74,7 +79,10 @@ async def _database(settings: Settings) -> dict[str, Any]:
     except AAAError as error:
         fine = settings.database_url is None and "run `aaa db upgrade`" in str(error)
         return _check("database", fine, str(error) if not fine else "embedded, made at first run")
-    where = "embedded" if settings.database_url is None else "DATABASE_URL"
+    where = "DATABASE_URL"
+    if settings.database_url is None:
+        found = await asyncio.to_thread(running, settings.home)
+        where = "embedded" if found is None else f"embedded, pid {found.pid}"
     return _check("database", True, f"{where}, schema current")
 
 
@@ -113,3 +121,13 @@ def _sandbox() -> dict[str, Any]:
         return _check("sandbox", True, what_holds())
     except CheckError as error:
         return _check("sandbox", True, f"none, so `python_tests` cannot check here: {error}")
+
+
+def _spans() -> dict[str, Any]:
+    """That OpenTelemetry is configured and not installed stops no round, but somebody waits for spans."""
+    if not tracing.is_on():
+        return _check("spans", True, "off (OTEL_EXPORTER_OTLP_ENDPOINT is not set)")
+    if importlib.util.find_spec("opentelemetry.sdk") is None:
+        return _check("spans", False, "wanted, but not installed: pip install 'aaa[otel]'")
+    content = ", with what was said" if tracing.tells_content() else ", without what was said"
+    return _check("spans", True, f"sent to {tracing.endpoint()}{content}")

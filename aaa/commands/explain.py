@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from aaa.clean import clean
 from aaa.commands.opening import open_client, show
-from aaa.dashboard.clean import clean
 from aaa.settings import Settings
 from aaa.types import CHECKER
 

@@ -1,6 +1,7 @@
 """How a command reaches a control plane: the one `AAA_URL` names, or one of its own for its lifetime."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -11,6 +12,11 @@ from typing import Any
 from aaa.client import Client, connect
 from aaa.settings import Settings
 from aaa.yaml_files import setting
+
+_UNSAFE = re.compile(
+    "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+"""C1, zero-width, bidi, surrogates, tags; what is below U+0020 JSON escapes itself."""
 
 
 @asynccontextmanager
@@ -55,5 +61,6 @@ def say(text: str = "") -> None:
 
 
 def show(data: Any) -> None:
-    """Data, as JSON on stdout."""
-    print(json.dumps(data, ensure_ascii=False, indent=2, default=str))
+    """Data, as JSON on stdout. What could steer a terminal is written as JSON's own escapes."""
+    text = json.dumps(data, ensure_ascii=False, indent=2, default=str)
+    print(_UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text))

@@ -23,6 +23,12 @@ CHANGEABLE = {
 }
 """What of a live round can be changed, and how it is written."""
 
+GOING = ("queued", "running")
+NOBODY = (
+    "Nobody drives the rounds that go on: no runner was heard of for 15 s. "
+    "`aaa serve` plays them, or `aaa run SCENARIO --resume ROUND`."
+)
+
 
 async def start(
     settings: Settings, scenario: str, overrides: dict[str, Any], budget_usd: float | None
@@ -58,6 +64,7 @@ async def ls(settings: Settings, as_json: bool, limit: int) -> int:
     """List rounds, newest first."""
     async with open_client(settings) as client:
         items = await client.rounds(limit)
+        idle = any(one["status"] in GOING for one in items) and not await client.ready()
     if as_json:
         show({"items": items})
         return 0
@@ -77,6 +84,8 @@ async def ls(settings: Settings, as_json: bool, limit: int) -> int:
     )
     if not rows:
         say("No rounds yet; `aaa run quickstart` starts one.")
+    if idle:
+        say(NOBODY)
     return 0
 
 

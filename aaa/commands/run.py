@@ -27,7 +27,9 @@ from aaa.commands.table import print_rows
 from aaa.commands.worth import worth
 from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
+from aaa.logs import set_up, to_file
 from aaa.preflight import check_cluster, check_prices, check_reach
+from aaa.scenario import Scenario
 from aaa.settings import Settings
 from aaa.store.database import Database
 from aaa.store.leases import alive
@@ -60,8 +62,21 @@ def dry_run(settings: Settings, wanted: Wanted) -> int:
         show(found.model_dump(mode="json"))
     else:
         tell_estimate(found)
+        for line in short_of(script.scenario, found):
+            say(line)
     check_prices(script)
     return 0
+
+
+def short_of(scenario: Scenario, found: Estimate) -> list[str]:
+    """A line for each budget of the round that it could reach before its end."""
+    money, calls = scenario.budget_usd, scenario.budget_calls
+    lines = []
+    if money is not None and found.cost_usd is not None and found.cost_usd > money:
+        lines.append(f"budget_usd {money:g} may not do: it could cost up to ${found.cost_usd:.4f}")
+    if calls is not None and found.calls > calls:
+        lines.append(f"budget_calls {calls} may not do: it could ask up to {found.calls} times")
+    return [f"{line}; the round pauses there, and goes on when you raise it" for line in lines]
 
 
 async def run(settings: Settings, wanted: Wanted) -> int:
@@ -69,6 +84,9 @@ async def run(settings: Settings, wanted: Wanted) -> int:
     if staged.is_staged(settings, wanted.scenario):
         asked = staged.Asked(wanted.scenario, _overrides(wanted), wanted.resume, wanted.as_json)
         return await staged.run(settings, asked, everything)
+    if _shows(wanted):
+        settings = to_file(settings, "aaa")  # a line on stderr would stand in the dashboard
+        set_up(settings, "aaa")
     catalogue, script, _ = prepared(settings, wanted.scenario, _overrides(wanted))
     check_prices(script)
     check_cluster(settings)
@@ -154,6 +172,11 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
     return made["id"]
 
 
+def _shows(wanted: Wanted) -> bool:
+    """Whether the round is shown as a dashboard."""
+    return wanted.tui and watch.on_terminal() and not wanted.as_json
+
+
 def _again(wanted: Wanted, round_id: str) -> str:
     repeated = arguments(wanted.overrides, resume=round_id)
     return f"{command_name()} run {shlex.quote(wanted.scenario)}{repeated}"
@@ -161,8 +184,9 @@ def _again(wanted: Wanted, round_id: str) -> str:
 
 async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.Event) -> int:
     """Watch until the round ends or we are asked to stop; the exit code."""
-    tui = wanted.tui and watch.on_terminal() and not wanted.as_json
-    follow = watch.watch(client, round_id, tui=tui, as_json=wanted.as_json, stop_at_pause=True)
+    follow = watch.watch(
+        client, round_id, tui=_shows(wanted), as_json=wanted.as_json, stop_at_pause=True
+    )
     watching = asyncio.create_task(follow)
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({watching, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,5 +1,6 @@
 """`aaa scenarios ls|validate|schema`: what can be run, and whether it can."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,14 @@ def _fine(settings: Settings, name: str) -> str:
         stages = len(course.script.scenario.stages)
         return f"fine, {len(course.pool)} seeds, {stages} stages, {len(course.plays)} rounds"
     _, script, seeds = prepared(settings, name, {})
-    return f"fine, {len(seeds)} seeds, protocol {script.scenario.protocol.id}"
+    return f"fine, {len(seeds)} seeds, protocol {script.scenario.protocol.id}{_lacking(script)}"
+
+
+def _lacking(script: Script) -> str:
+    """Keys that its agents need and this environment lacks: no fault of the scenario, but of a run here."""
+    needed = {card.api_key_env for card in script.cards.values() if card.api_key_env}
+    missing = sorted(name for name in needed if not os.environ.get(name))
+    return f"; to run it here, set {', '.join(missing)}" if missing else ""
 
 
 def schema() -> int:

@@ -1,6 +1,7 @@
 """`aaa serve`: control plane and supervisor, until stopped."""
 
 import asyncio
+import logging
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,6 +17,8 @@ from aaa.preflight import check_cluster
 from aaa.settings import Settings
 from aaa.store.opening import open_database
 from aaa.store.tokens import any_token
+
+log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings, host: str, port: int, *, api: bool, supervisor: bool) -> int:
@@ -55,7 +58,7 @@ async def _serve(
                 tasks.append(
                     asyncio.create_task(serve_api(app, host, port, ready=ready, stop=stop))
                 )
-                announcing = asyncio.create_task(_announce(ready, app))
+                announcing = asyncio.create_task(_announce(ready, app, settings.log == "json"))
             if supervised is not None:
                 tasks.append(supervised.with_database(database.url))
             try:
@@ -67,6 +70,10 @@ async def _serve(
                 await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _announce(ready: asyncio.Event, app: Any) -> None:
+async def _announce(ready: asyncio.Event, app: Any, as_json: bool) -> None:
     await ready.wait()
-    say(f"AAA listens on {app.state.url} (description: /openapi.json, readiness: /readyz)")
+    told = f"AAA listens on {app.state.url} (description: /openapi.json, readiness: /readyz)"
+    if as_json:
+        log.info(told)
+    else:
+        say(told)

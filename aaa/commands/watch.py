@@ -13,9 +13,9 @@ from contextlib import aclosing
 
 from rich.console import Console
 
+from aaa.clean import one_line
 from aaa.client import Client, Round
 from aaa.dashboard import app, lines
-from aaa.dashboard.clean import one_line
 from aaa.dashboard.following import follow
 from aaa.dashboard.replay import Replay
 from aaa.errors import NotFound
@@ -96,7 +96,10 @@ async def newest(client: Client) -> str:
     """Id of the newest round. Raises `NotFound` where there is none."""
     found = await client.rounds(limit=1)
     if not found:
-        raise NotFound("there is no round yet; `aaa run quickstart` starts one")
+        raise NotFound(
+            "there is no round yet; `aaa run quickstart` starts one. Is it another server's, or of "
+            "another folder? Then set AAA_URL, or AAA_HOME"
+        )
     return found[0]["id"]
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.text import Text
 
-from aaa.dashboard.clean import clean, one_line
+from aaa.clean import clean, one_line
 
 SEAT_STYLES = {"student": "cyan", "teacher": "magenta", "judge": "yellow"}
 OTHER_SEATS = ("blue", "green", "bright_magenta", "bright_cyan")

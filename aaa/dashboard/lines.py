@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from aaa.clean import one_line
 from aaa.client import Event
 from aaa.dashboard import theatre
-from aaa.dashboard.clean import one_line
 from aaa.dashboard.ink import amount, cut
 from aaa.dashboard.play_view import verdict_words
 from aaa.dashboard.reading import count, mapping, moment, number, text

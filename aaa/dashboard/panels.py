@@ -3,7 +3,7 @@
 Each takes the state, a width and now, and gives rows of exactly that width.
 """
 
-from aaa.dashboard.clean import one_line
+from aaa.clean import one_line
 from aaa.dashboard.ink import (
     Line,
     amount,

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from aaa.dashboard.clean import one_line
+from aaa.clean import one_line
 from aaa.dashboard.ink import (
     Line,
     amount,

@@ -6,7 +6,7 @@ where the state comes from, and when to draw (`live`).
 
 from rich.console import Group
 
-from aaa.dashboard.clean import one_line
+from aaa.clean import one_line
 from aaa.dashboard.ink import Line, clock, ends, line, to_width
 from aaa.dashboard.known import State
 from aaa.dashboard.panels import failures, header, ratings, rule, seats, under_way_rows

@@ -16,6 +16,7 @@ from aaa.errors import AAAError
 NEWEST = 100
 """Rounds that are listed."""
 LOOK_S = 2.0
+GOING = ("queued", "running")
 
 
 class RoundsScreen(Watching):
@@ -48,10 +49,17 @@ class RoundsScreen(Watching):
         while True:
             if self.is_current:
                 try:
-                    self._show(await self._client.rounds(NEWEST))
+                    found = await self._client.rounds(NEWEST)
+                    self._show(found)
+                    if any(one["status"] in GOING for one in found):
+                        await self._ask_who_drives()
                 except AAAError as error:
                     self._say(str(error))
             await asyncio.sleep(LOOK_S)
+
+    async def _ask_who_drives(self) -> None:
+        if not await self._client.ready():
+            self._say("nobody drives: no runner was heard of for 15 s; `aaa serve` plays on")
 
     def _say(self, words: str) -> None:
         self.query_one("#foot", Static).update(line((f" ⚠ {words}", "bold yellow")))

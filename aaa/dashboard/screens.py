@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from aaa.dashboard.clean import one_line
+from aaa.clean import one_line
 from aaa.dashboard.dialogs import Ask, Confirm, Keys
 
 

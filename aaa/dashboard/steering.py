@@ -7,8 +7,8 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from aaa.clean import one_line
 from aaa.client import Client, Round
-from aaa.dashboard.clean import one_line
 from aaa.errors import AAAError
 
 Tell = Callable[[str, bool], None]

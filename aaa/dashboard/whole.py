@@ -7,7 +7,7 @@ for it stands beside it. Left out: fitting into a screen (`play_view`), and scro
 from collections import Counter
 from collections.abc import Iterator
 
-from aaa.dashboard.clean import one_line
+from aaa.clean import one_line
 from aaa.dashboard.ink import Line, body, line, revised, seat_style, to_width, wrapped
 from aaa.dashboard.known import State
 from aaa.dashboard.panels import OUTCOME_STYLES

@@ -8,6 +8,7 @@ anything: `asking.py` does.
 import importlib
 from typing import Protocol, cast
 
+from aaa import tracing
 from aaa.scenario import AgentCard, Price
 from aaa.settings import Settings
 from aaa.types import ChoiceShape, JsonShape, Messages, Reply, Sampling, Value
@@ -48,7 +49,11 @@ def open_model(card: AgentCard, settings: Settings) -> Model:
     """
     name = "local" if card.is_local else "direct" if is_compatible(card) else "litellm"
     adapter = cast(_Adapter, importlib.import_module(f"{__name__}.{name}"))
-    return adapter.open_model(card, settings)
+    model = adapter.open_model(card, settings)
+    if not tracing.is_on():
+        return model
+    traced: Model = importlib.import_module(f"{__name__}.traced").Traced(card, model)
+    return traced
 
 
 async def warm(card: AgentCard) -> None:

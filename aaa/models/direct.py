@@ -18,7 +18,7 @@ from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
 from aaa.models.failures import kind_of_status, parse_retry_after
-from aaa.models.redact import brief
+from aaa.models.redact import brief, named
 from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
@@ -150,8 +150,8 @@ class DirectModel:
                 prompt_tokens=usage.get("prompt_tokens") or None,
                 completion_tokens=usage.get("completion_tokens"),
                 cost_usd=_cost_usd(self.card, usage),
-                model=str(answer.get("model") or ""),
-                request_id=None if answer.get("id") is None else str(answer["id"]),
+                model=named(answer.get("model")),
+                request_id=named(answer.get("id")) or None,
             )
         except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
             told = f"not a completion: {type(error).__name__} {error}"

@@ -15,7 +15,7 @@ from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
 from aaa.models.failures import read_failure, told_by
-from aaa.models.redact import brief
+from aaa.models.redact import brief, named
 from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
@@ -111,8 +111,8 @@ def read_reply(card: AgentCard, request: Request, answer: Any, cost_usd: float |
         prompt_tokens=getattr(usage, "prompt_tokens", None),
         completion_tokens=getattr(usage, "completion_tokens", None),
         cost_usd=cost_usd,
-        model=str(getattr(answer, "model", None) or ""),
-        request_id=getattr(answer, "id", None),
+        model=named(getattr(answer, "model", None)),
+        request_id=named(getattr(answer, "id", None)) or None,
     )
 
 

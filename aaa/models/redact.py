@@ -9,17 +9,22 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
+from aaa.clean import storable
+
 MASK = "[redacted]"
+LONGEST_NAME = 200
+"""Characters that are kept of an identifier which a provider made up."""
 SHORTEST_SECRET = 6
 """Shorter values are left alone: masking them would eat ordinary words."""
 
+# Each repetition that may fail is bounded: a long text must not take its length squared.
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@"), rf"\1{MASK}@"),
-    (re.compile(r"(?i)\b(https?://[^\s?#\"'<>`]+)[?#][^\s\"'<>`]*"), rf"\1?{MASK}"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,30}://)[^\s/@\"'<>]+@"), rf"\1{MASK}@"),
+    (re.compile(r"(?i)\b(https?://[^\s?#\"'<>`]{1,2000})[?#][^\s\"'<>`]*"), rf"\1?{MASK}"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=*-]{6,}"), rf"\1 {MASK}"),
     (
         re.compile(
-            r"(?i)([\w-]*(?:api[_-]?key|authorization|secret|password|access[_-]?token))"
+            r"(?i)((?:api[_-]?key|authorization|secret|password|access[_-]?token))"
             r"(\\?[\"']?\s*[:=]\s*\\?[\"']?)(?!\[redacted|(?:bearer|basic)\s)[^\s\"',;&)}\\]{4,}"
         ),
         rf"\1\2{MASK}",
@@ -28,7 +33,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(
             r"\b(?:sk|pk|rk|gsk|xai|hf|nvapi|pplx|tgp|fw|csk|r8|ghp|gho|glpat)[-_][\w*.-]{6,}"
             r"|\bAIza[\w-]{20,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}"
-            r"|\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
+            r"|\beyJ[\w-]{8,4000}\.[\w-]{8,}(?:\.[\w-]*)?"
         ),
         MASK,
     ),
@@ -47,8 +52,13 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
 
 def brief(text: str, secrets: Iterable[str | None] = (), limit: int = 300) -> str:
     """One redacted line of at most `limit` characters. Cut last, so that no half secret survives."""
-    line = " ".join(redact(text, secrets).split())
+    line = " ".join(redact(storable(text), secrets).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def named(value: object) -> str:
+    """An identifier as a provider gives it: bounded, and storable; empty where there is none."""
+    return "" if value is None else storable(str(value))[:LONGEST_NAME]
 
 
 def encodings(secret: str) -> Iterator[str]:

@@ -204,13 +204,15 @@ async def _course(connection: AsyncConnection, row: Row[Any]) -> Course:
     ).one()
     stages = row.script["scenario"]["stages"]
     open_ = [step for step in found if step.status != "done"]
+    held = found[-1:] if row.status == "paused" else []  # after its last step: by that one's gate
+    at = next(iter([*open_, *held]), None)
     plain = (
         *("id", "scenario", "status", "reason", "message", "student", "parent"),
         *("budget_tokens", "budget_calls", "concurrency", "created_at", "finished_at"),
     )
     return Course(
         description=row.script["scenario"]["description"],
-        stage=stages[open_[0].stage]["name"] if open_ else None,
+        stage=stages[at.stage]["name"] if at else None,
         stages=tuple(stage["name"] for stage in stages),
         budget_usd=None if row.budget_usd is None else float(row.budget_usd),
         spent_usd=float(spent.usd),

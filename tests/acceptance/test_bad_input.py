@@ -67,6 +67,8 @@ def test_a_judge_of_the_students_family_is_refused(stocked: Home) -> None:
 
 def test_a_missing_key_names_its_variable(stocked: Home) -> None:
     stocked.card("pupil", NOWHERE, "birch", api_key_env="PUPIL_API_KEY")
+    told = stocked.run("scenarios", "validate", "small").stderr
+    assert "fine, 2 seeds, protocol co_teaching; to run it here, set PUPIL_API_KEY" in told
     assert "PUPIL_API_KEY" in refused(stocked, "run", "small", code=3)
 
 
@@ -132,3 +134,18 @@ def test_an_unknown_pair_and_format_are_refused(stocked: Home) -> None:
     assert "pnone" in refused(stocked, "explain", "pnone", code=2)
     told = refused(stocked, "export", "none", "--format", "word", "-o", "-", code=2)
     assert "trl-dpo" in told
+
+
+def test_wrong_options_and_broken_yaml_are_one_sentence(stocked: Home) -> None:
+    wrong = stocked.run("run", "small", "--limit", "abc")
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        "error: --limit: 'abc' is not a whole number; `aaa run --help` lists the options\n",
+    )
+    broken = stocked.place / "scenarios" / "broken.yaml"
+    broken.write_text("name: broken\nseats: [x\n")
+    told = stocked.run("scenarios", "validate", str(broken))
+    broken.unlink()
+    assert told.returncode == 2
+    assert "not readable as YAML: line 3: expected ',' or ']'" in told.stderr
+    assert told.stderr.count("\n") == 1

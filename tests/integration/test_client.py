@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from aaa import client as client_module
-from aaa.client import Client, Event, connect
+from aaa.client import Client, Event, connect, following
 from aaa.commands import watch as watch_command
 from aaa.dashboard.following import follow
 from aaa.errors import AAAError, Conflict, InputError, NotFound, SetupError
@@ -35,8 +34,8 @@ async def client(stub: Stub) -> AsyncIterator[Client]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "FIRST_DELAY_S", 0.01)
-    monkeypatch.setattr(client_module, "LONGEST_DELAY_S", 0.05)
+    monkeypatch.setattr(following, "FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr(following, "LONGEST_DELAY_S", 0.05)
 
 
 # Events

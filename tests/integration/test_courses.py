@@ -205,6 +205,7 @@ async def test_a_course_that_was_stopped_by_its_last_gate_ends_when_it_is_resume
     course_id = (await classroom.start()).json()["id"]
     course = await classroom.go_on(course_id, trained_is_no_better)
     assert (course.status, course.reason) == ("paused", "not_admitted")
+    assert course.stage == course.steps[-1].stage  # where it waits, though no step of it is open
     assert all(row.status == "done" for row in course.steps)
     await classroom.api.post(f"/v1/courses/{course_id}/resume")
     course = await classroom.go_on(course_id, trained_is_no_better)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaa.models.redact import MASK, brief, redact
+from aaa.models.redact import MASK, brief, named, redact
 
 KEY = "canary/KEY+with=odd&chars 0123456789"
 
@@ -90,3 +90,11 @@ def test_brief_redacts_before_it_cuts() -> None:
 
 def test_brief_is_one_line() -> None:
     assert brief("a\n  b\tc") == "a b c"
+
+
+def test_what_a_database_cannot_hold_is_taken_out() -> None:
+    """A NUL in a name or a message of a provider must not cost the session that it came in."""
+    assert named("a\0b\ud800c") == "a\ufffdb\ufffdc"
+    assert named("\U0001f680") == "\U0001f680"
+    assert (named(None), named(7), len(named("x" * 1000))) == ("", "7", 200)
+    assert brief("HTTP 500: \0 and \udfff") == "HTTP 500: \ufffd and \ufffd"

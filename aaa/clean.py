@@ -63,6 +63,11 @@ def clean(text: str) -> str:
     return _without_stacks(_without_loose_joiners(text))
 
 
+def storable(text: str) -> str:
+    """The text as PostgreSQL and JSON can hold it: NUL and lone surrogates become U+FFFD."""
+    return text.replace("\0", MARK).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def one_line(text: str) -> str:
     """Cleaned, with every run of white space as one blank."""
     return _SPACE.sub(" ", clean(text)).strip()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from aaa.dashboard.clean import LONGEST_STACK, clean, one_line
+from aaa.clean import LONGEST_STACK, clean, one_line
 from aaa.dashboard.ink import body, fitted, line, wrapped
 from tests.helpers.hostile import HOSTILE, OUR_OWN, forbidden
 

@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# alone and without its dependencies, which on Linux are gigabytes for GPUs: the lock has what a CPU needs.
+# Where the registry has only the file for GPUs, say TORCH="torch==2.13.0 --index-url …" for another one.
+TORCH ?= torch==2.13.0
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test check bench chaos lock setup setup-dev clean
+.PHONY: demo test check bench chaos lock setup setup-dev setup-trainers clean
 .DELETE_ON_ERROR:
 
 demo: setup
@@ -12,8 +15,8 @@ demo: setup
 	@$(BIN)/aaa run quickstart --next-steps
 
 # two workers: acceptance tests mostly wait for processes to start
-test: check
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: check setup-trainers
+	AAA_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup-dev
 	$(BIN)/ruff check .
@@ -23,6 +26,7 @@ check: setup-dev
 
 setup: $(VENV)/.ready
 setup-dev: $(VENV)/.ready-dev
+setup-trainers: $(VENV)/.ready-trainers
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("AAA needs Python 3.11 or newer; say make PYTHON=python3.11")'
@@ -36,10 +40,16 @@ $(VENV)/.ready-dev: requirements-dev.lock $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
+$(VENV)/.ready-trainers: requirements-trainers.lock $(VENV)/.ready-dev
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps $(TORCH)
+	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps --require-hashes -r requirements-trainers.lock
+	@touch $@
+
 lock: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml build.in -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml build.in --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group trainers --group loaders --constraints requirements-dev.lock --no-emit-package torch -o requirements-trainers.lock
 
 # Sizes as arguments: make chaos SESSIONS=1000 KILLS=200 MINUTES=10; ONLY="L1 E1" for these alone;
 SESSIONS ?= 200

@@ -4,13 +4,15 @@ The id of a card or scenario is its file name. Left out: reading YAML (`yaml_fil
 (`catalogue.py`) and what the seeds are (`seeds.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from aaa import quality
 from aaa.errors import InputError
 from aaa.types import Agent, Comparison, Judging, Messages, Sampling, Value
 
@@ -245,6 +247,40 @@ class Stage(Value):
     """`None`: a trained student goes on as it is."""
 
 
+class Export(Value):
+    """What the data of a round must be like wherever it leaves; the command says otherwise, key by key."""
+
+    gate: tuple[str, ...] = ()
+    """Quality gates of pairs, each perhaps with its threshold: `length_ratio=2.5`; `standard` is most."""
+    fail_if: tuple[str, ...] = ()
+    """Conditions on the whole set under which no file of pairs is written: `chosen_longer>0.65`."""
+
+    @field_validator("gate")
+    @classmethod
+    def _gates_there_are(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        gates = tuple(gate for text in given for gate in quality.Gate.parse(text))
+        with _said_of_a_value():
+            quality.check_where(gates, evaluations=False)
+        return given
+
+    @field_validator("fail_if")
+    @classmethod
+    def _figures_there_are(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        with _said_of_a_value():
+            for text in given:
+                quality.Condition.parse(text)
+        return given
+
+
+@contextmanager
+def _said_of_a_value() -> Iterator[None]:
+    """What is wrong with a part of a value is said with the key that it stands under."""
+    try:
+        yield
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
 class Scenario(Value):
     """An experiment: one YAML file in `scenarios/`."""
 
@@ -255,6 +291,7 @@ class Scenario(Value):
     """Seat -> names of the agents that hold it."""
     seeds: Seeds
     judging: Judging = Judging()
+    export: Export = Export()
     budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
     """The round pauses before it would spend more; `None` is no limit."""
     budget_tokens: int | None = Field(None, ge=0, le=MOST_COUNT)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from aaa.catalogue import Catalogue
 from aaa.store.database import Database
 from aaa.store.rounds import create_round
+from aaa.store.whence import places_of
 from tests.catalogues import small_catalogue
 from tests.postgres import embedded_server
 
@@ -110,6 +112,16 @@ async def fill(url: str, catalogue: Catalogue, pairs: int) -> str:
     return made.id
 
 
+async def looked(url: str) -> dict[str, Any]:
+    """How long it takes to find that no session gave a row: every seed id is looked at."""
+    database = Database(url)
+    began = time.perf_counter()
+    places = await places_of(database, "0" * 8, "none")
+    elapsed_s = time.perf_counter() - began
+    await database.close()
+    return {"places": len(places), "elapsed_s": round(elapsed_s, 2)}
+
+
 def measured(home: Path, url: str, command: list[str], pairs: int) -> dict[str, Any]:
     """Run it; what it took, and what it held at most."""
     code = (
@@ -188,6 +200,7 @@ def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__)
     reader.add_argument("--pairs", type=int, default=1_000_000)
     reader.add_argument("--formats", nargs="+", default=["trl-dpo", "canonical"])
+    reader.add_argument("--kinds", nargs="+", choices=["jsonl", "parquet"], default=["jsonl"])
     reader.add_argument("--no-rest", action="store_true")
     asked = reader.parse_args()
     with tempfile.TemporaryDirectory() as folder, embedded_server() as url:
@@ -195,12 +208,13 @@ def main() -> None:
         began = time.perf_counter()
         round_id = asyncio.run(fill(url, small_catalogue(home / "catalogue"), asked.pairs))
         found: dict[str, Any] = {"pairs": asked.pairs, "fill_s": round(time.perf_counter() - began)}
-        for format in asked.formats:
-            out = home / f"{format}.jsonl"
+        for format, kind in product(asked.formats, asked.kinds):
+            out = home / f"{format}.{kind}"
             command = ["export", round_id, "--format", format, "-o", str(out)]
-            found[format] = measured(home / "home", url, command, asked.pairs)
-            found[format]["mib"] = round(out.stat().st_size / 2**20)
+            told = found[out.name] = measured(home / "home", url, command, asked.pairs)
+            told["mib"] = round(out.stat().st_size / 2**20)
             out.unlink()
+        found["explain of no row"] = asyncio.run(looked(url))
         if not asked.no_rest:
             found["rest, trl-dpo"] = over_rest(home / "home", url, round_id, asked.pairs)
         print(json.dumps(found, indent=2))

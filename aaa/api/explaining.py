@@ -114,10 +114,10 @@ async def explain(database: Database, pair_id: str) -> Explanation:
         verdict=verdict,
         ballots=[_said(ballot, turns[ballot["turn"]]) for ballot in verdict["ballots"]],
         turns=session["turns"],
-        considered=[_considered(v) for v in session["verdicts"] if v["index"] != verdict_index],
+        considered=[considered(v) for v in session["verdicts"] if v["index"] != verdict_index],
         attempts=session["attempts"],
         spent={"pair": spent(turns[index] for index in own), "session": spent(turns.values())},
-        models=_models(turns.values()),
+        models=served(turns.values()),
         cards={name: shown(card) for name, card in script.cards.items()},
         lineage={a.name: a.lineage for held in script.cast.seats.values() for a in held},
         started_at=session["started_at"],
@@ -127,7 +127,8 @@ async def explain(database: Database, pair_id: str) -> Explanation:
     )
 
 
-def _considered(verdict: Mapping[str, Any]) -> Considered:
+def considered(verdict: Mapping[str, Any]) -> Considered:
+    """A verdict, as far as its place among the others goes."""
     fields = set(Considered.model_fields) - {"verdict"}
     return Considered(verdict=verdict["index"], **{name: verdict[name] for name in fields})
 
@@ -164,8 +165,9 @@ def _sum(amounts: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(amounts) else None
 
 
-def _models(turns: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    served: dict[str, set[str]] = {}
+def served(turns: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Agent -> models as their providers say they served them."""
+    found: dict[str, set[str]] = {}
     for turn in turns:
-        served.setdefault(turn["agent"], set()).add(turn["model"])
-    return {agent: sorted(models) for agent, models in sorted(served.items())}
+        found.setdefault(turn["agent"], set()).add(turn["model"])
+    return {agent: sorted(models) for agent, models in sorted(found.items())}

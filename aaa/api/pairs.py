@@ -1,4 +1,4 @@
-"""Routes of pairs: a round's export as a stream, and why one pair is what it is."""
+"""Routes of pairs: a round's export as a stream, and why one pair or row is what it is."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
@@ -11,21 +11,23 @@ from pydantic import BaseModel
 
 from aaa.api.cards import CardShape, shown
 from aaa.api.explaining import Explanation, explain
+from aaa.api.explaining_rows import RowStory, explain_row
 from aaa.api.guard import needs
 from aaa.api.paging import Name, RoundId
 from aaa.api.problems import errors
 from aaa.corpus import selection as selecting
-from aaa.corpus.gates import Known, check_where
+from aaa.corpus.gates import Known
 from aaa.corpus.selection import Selection, takes_row, takes_session
 from aaa.corpus.sieve import Around, Sieve, Source, limits, sifted
 from aaa.errors import InputError, NotFound
 from aaa.exporters import FORMATS, Exporter, Fresh, exporter, line
 from aaa.failpoints import hit
+from aaa.quality import check_where
 from aaa.scenario import Scenario
 from aaa.store.database import Database
 from aaa.store.reading import transcripts
 from aaa.store.records import chunks
-from aaa.store.rounds import get_round, get_script
+from aaa.store.rounds import get_script
 
 MEDIA_TYPE = "application/x-ndjson"
 
@@ -40,7 +42,9 @@ class ScriptShape(BaseModel):
 
 
 def routes(database: Database) -> APIRouter:
-    """`/v1/rounds/{round_id}/pairs`, `/v1/rounds/{round_id}/script` and `/v1/pairs/{pair_id}`."""
+    """`/v1/rounds/{round_id}/pairs`, `/v1/rounds/{round_id}/script`, `/v1/pairs/{pair_id}` and
+    `/v1/rows/{row_id}`.
+    """
     router = APIRouter(prefix="/v1", tags=["pairs"])
 
     @router.get(
@@ -58,16 +62,21 @@ def routes(database: Database) -> APIRouter:
         round_id: RoundId,
         format: Annotated[str, Query(max_length=50, description=", ".join(FORMATS))] = "trl-dpo",
     ) -> StreamingResponse:
-        """The round's pairs as JSON lines, in export order: by seed id, then as they were decided."""
+        """The round's pairs as JSON lines, in export order: by seed id, then as they were decided.
+
+        Where no gate is given, those of the scenario's `export.gate` hold; `gate=none` asks for none.
+        """
         given = [item for item in request.query_params.multi_items() if item[0] != "format"]
         selection = selecting.parse(given)
         made = _exporter(format)
-        await get_round(database, round_id)
+        export = (await get_script(database, round_id)).scenario.export
         if made.made_of == "transcripts":
             selecting.for_sessions(selection, format)
             return StreamingResponse(
                 _of_sessions(database, round_id, made, selection), media_type=MEDIA_TYPE
             )
+        if not any(name == "gate" for name, _ in given):
+            selection = selecting.parse([*given, *(("gate", text) for text in export.gate)])
         selecting.for_pairs(selection)
         check_where(selection.gate, evaluations=False)
         source = partial(chunks, database, [round_id], words=made.words)
@@ -86,9 +95,14 @@ def routes(database: Database) -> APIRouter:
     async def pair(pair_id: Name) -> Explanation:
         """Everything about a pair: seed, turns as sent, ballots, verdict, cost, models, cards.
 
-        Any row's id leads to its pair.
+        The id of any row that a pair gave leads to it; `/v1/rows/{id}` tells of the others.
         """
         return await explain(database, pair_id)
+
+    @router.get("/rows/{row_id}", dependencies=[needs("viewer")], responses=errors(404))
+    async def row(row_id: Name) -> RowStory:
+        """Everything about a row that is no pair, by its id: of `verdicts`, `transcripts`, `trl-prm` …"""
+        return await explain_row(database, row_id)
 
     return router
 

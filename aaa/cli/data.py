@@ -66,8 +66,8 @@ def export(
     **selectors: tuple[str, ...] | str | None,
 ) -> None:
     """Write the pairs of rounds for a trainer: docs/export.md has formats, selectors and gates."""
-    from aaa.commands.export import Wanted
     from aaa.commands.export import export as command
+    from aaa.commands.export_asked import Wanted
 
     given = _given(selectors)
     wanted = Wanted(
@@ -87,13 +87,13 @@ def _given(options: dict[str, tuple[str, ...] | str | None]) -> tuple[tuple[str,
 
 
 @click.command()
-@click.argument("pair")
+@click.argument("id_", metavar="ID")
 @as_json
-def explain(pair: str, as_json: bool) -> None:
-    """Tell the whole story of one pair: seed, turns, ballots, cost, models."""
+def explain(id_: str, as_json: bool) -> None:
+    """Tell the whole story of a pair, or of any exported row: seed, turns, ballots, cost, models."""
     from aaa.commands.explain import explain as command
 
-    run_to_end(command(settings(), pair, as_json))
+    run_to_end(command(settings(), id_, as_json))
 
 
 @click.command()

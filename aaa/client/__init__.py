@@ -168,6 +168,11 @@ class Client:
         why: Json = await self._wire.ask("GET", path_of("pairs", pair_id))
         return why
 
+    async def explain_row(self, row_id: str) -> Json:
+        """Where an exported row came from that is no pair. Raises `NotFound`."""
+        why: Json = await self._wire.ask("GET", path_of("rows", row_id))
+        return why
+
     async def ratings(self, **query: str | list[str]) -> Json:
         """Ratings from recorded verdicts; `query` as `GET /v1/ratings` takes it."""
         found: Json = await self._wire.ask("GET", "/v1/ratings", params=query, timeout_s=RATINGS_S)

@@ -1,26 +1,58 @@
-"""`aaa explain PAIR`: the whole story of one pair, as a person reads it."""
+"""`aaa explain ID`: the whole story of one pair, or of another exported row, as a person reads it."""
 
+import json
 import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from aaa.clean import clean
 from aaa.commands.opening import open_client, show
+from aaa.errors import NotFound
 from aaa.settings import Settings
 from aaa.types import CHECKER
 
 Story = dict[str, Any]
 
 
-async def explain(settings: Settings, pair: str, as_json: bool) -> int:
-    """Print why a pair is what it is. Raises `NotFound`."""
+async def explain(settings: Settings, id: str, as_json: bool) -> int:
+    """Print why a pair is what it is, or where another row came from. Raises `NotFound`."""
     async with open_client(settings) as client:
-        story = await client.explain(pair)
+        try:
+            story, tell = await client.explain(id), told
+        except NotFound:
+            story, tell = await client.explain_row(id), told_of_row
+            if story["pair"] is not None:
+                story, tell = await client.explain(story["pair"]), told
     if as_json:
         show(story)
     else:
-        print("\n".join(told(story)))
+        print("\n".join(tell(story)))
     return 0
+
+
+def told_of_row(story: Story) -> list[str]:
+    """The story of a row that is no pair: what it says, then how it came about, then what it took."""
+    return [
+        f"Row {story['id']} of format {story['format']!r}: session {story['session']} of round "
+        f"{story['round']} (scenario {story['scenario']}, protocol {story['protocol']})",
+        *_seed(story),
+        *_row(story),
+        "",
+        "THE SESSION, turn by turn",
+        *(line for turn in story["turns"] for line in _turn(turn)),
+        *_considered(story, "WHAT WAS COMPARED"),
+        *_cost(story),
+    ]
+
+
+def _row(story: Story) -> list[str]:
+    """Its columns; a whole session is told below."""
+    lines = ["", "THE ROW"]
+    for name, value in story["row"].items():
+        if name not in ("id", "turns", "seed"):
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines += _indented(f"{name}: {text}")
+    return lines
 
 
 def told(story: Story) -> list[str]:
@@ -35,7 +67,7 @@ def told(story: Story) -> list[str]:
         "",
         "THE SESSION, turn by turn",
         *(line for turn in story["turns"] for line in _turn(turn)),
-        *_considered(story),
+        *_considered(story, "WHAT ELSE WAS COMPARED"),
         *_cost(story),
         *_elsewhere(story),
     ]
@@ -126,9 +158,9 @@ def _sampling(turn: Story) -> str:
     return f" {', '.join(f'{k} {v}' for k, v in given.items())}" if given else ""
 
 
-def _considered(story: Story) -> list[str]:
-    """What else the session compared, and why it is no pair where it is none."""
-    lines = ["", "WHAT ELSE WAS COMPARED"] if story["considered"] else []
+def _considered(story: Story, title: str) -> list[str]:
+    """What the session compared, and why it is no pair where it is none."""
+    lines = ["", title] if story["considered"] else []
     for one in story["considered"]:
         became = f"pair {one['pair']}" if one["pair"] else f"dropped: {one['outcome']}"
         lines.append(f"  turn {one['a']} and turn {one['b']} ({one['edge']}): {became}")
@@ -139,8 +171,7 @@ def _considered(story: Story) -> list[str]:
 
 def _cost(story: Story) -> list[str]:
     lines = ["", "WHAT IT TOOK"]
-    for what in ("pair", "session"):
-        spent = story["spent"][what]
+    for what, spent in story["spent"].items():
         cost = "unknown" if spent["cost_usd"] is None else f"${spent['cost_usd']:.6f}"
         lines.append(
             f"  {what}: {spent['calls']} calls, {spent['prompt_tokens']} + "

@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import aaa
 from aaa.client import Client
+from aaa.commands.export_asked import Asked, Wanted, checked, settled
 from aaa.commands.export_files import (
     Parts,
     beside,
-    check_output,
     is_folder,
     papers,
     whole_folder,
@@ -28,17 +28,16 @@ from aaa.commands.opening import say
 from aaa.corpus import conditions as failing
 from aaa.corpus import selection as selecting
 from aaa.corpus.audit import Audit
-from aaa.corpus.conditions import Condition
 from aaa.corpus.contamination import Evaluations, Neighbours, texts_of
 from aaa.corpus.families import part_of
 from aaa.corpus.files import kind_of, open_sink, whole
-from aaa.corpus.gates import OF_EVALUATIONS, Known, check_where
-from aaa.corpus.selection import Selection
+from aaa.corpus.gates import Known
 from aaa.corpus.sieve import Around, Sieve, limits, sifted
 from aaa.errors import InputError
-from aaa.exporters import Exporter, Fresh, Row, exporter, line
+from aaa.exporters import Fresh, Row, exporter, line
 from aaa.failpoints import hit
-from aaa.models.publishing import check_name, publish
+from aaa.models.publishing import publish
+from aaa.quality import OF_EVALUATIONS
 from aaa.records import pair_of
 from aaa.seeds import read_rows
 from aaa.settings import Settings
@@ -47,35 +46,6 @@ LIBRARIES = ("pyarrow", "numpy", "datasketch")
 """Whose versions may change what is exported."""
 OF_SESSIONS = ("transcripts", "verdicts")
 """What a folder holds beside its pairs, each a config of its own."""
-
-
-class Wanted(NamedTuple):
-    """The arguments of `aaa export`."""
-
-    rounds: tuple[str, ...]
-    format: str
-    output: str
-    selectors: tuple[tuple[str, str], ...] = ()
-    evaluations: tuple[Path, ...] = ()
-    fail_if: tuple[str, ...] = ()
-    since: tuple[Path, ...] = ()
-    suffix: str = "parquet"
-    """Of the files in a folder."""
-    audit: bool = True
-    push_to_hub: str | None = None
-    """Name of a data set on the Hugging Face Hub that the folder is uploaded as."""
-    public: bool = False
-
-
-class Asked(NamedTuple):
-    """The same, checked."""
-
-    rounds: tuple[str, ...]
-    made: Exporter
-    output: str
-    selection: Selection
-    wanted: Wanted
-    conditions: tuple[Condition, ...]
 
 
 async def export(settings: Settings, wanted: Wanted) -> int:
@@ -96,37 +66,6 @@ async def export(settings: Settings, wanted: Wanted) -> int:
     return 0
 
 
-def checked(wanted: Wanted) -> Asked:
-    """What can be told wrong before anything is read. Raises `InputError`, `NotFound`."""
-    if wanted.evaluations and not any(v.startswith("contamination") for _, v in wanted.selectors):
-        wanted = wanted._replace(selectors=(*wanted.selectors, ("gate", "contamination")))
-    made, selection = exporter(wanted.format), selecting.parse(wanted.selectors)
-    check_output(wanted.output)
-    check_where(selection.gate, evaluations=bool(wanted.evaluations))
-    if made.made_of == "records":
-        selecting.for_pairs(selection)
-    else:
-        selecting.for_sessions(selection, wanted.format)
-        _only_for_pairs(wanted)
-    if wanted.push_to_hub is not None:
-        check_name(wanted.push_to_hub)
-        if not is_folder(wanted.output):
-            raise InputError("--push-to-hub uploads a folder: give -o a name that ends in /")
-    conditions = tuple(map(failing.parse, wanted.fail_if))
-    rounds = tuple(dict.fromkeys(wanted.rounds))
-    return Asked(rounds, made, wanted.output, selection, wanted, conditions)
-
-
-def _only_for_pairs(wanted: Wanted) -> None:
-    given = {"--eval": wanted.evaluations, "--fail-if": wanted.fail_if, "--since": wanted.since}
-    wrong = [name for name, values in given.items() if values]
-    if wrong or is_folder(wanted.output):
-        raise InputError(
-            f"format {wanted.format!r} is made of whole sessions: "
-            f"{', '.join(wrong) or 'a folder'} is for formats of pairs"
-        )
-
-
 @contextmanager
 def seldom_collected() -> Iterator[None]:
     """With cycles looked for less often: records have none, and the search would take half of the time."""
@@ -143,13 +82,20 @@ def seldom_collected() -> Iterator[None]:
 
 async def _pairs(place: Opened, asked: Asked) -> int:
     scripts = {id: await place.client.script(id) for id in asked.rounds}
-    around = await asyncio.to_thread(_around, asked, scripts)
+    asked = settled(asked, scripts)
+    if asked.by_scenario:
+        say(f"The scenario asks for {' '.join(asked.by_scenario)}; say `none` to do without.")
+    around = await asyncio.to_thread(around_of, asked, scripts)
     source = place.source(asked.rounds, words=asked.made.words)
     sieve = Sieve(asked.selection, around, await limits(source, asked.selection, around))
-    audit = Audit(_of_agents(scripts, "family"))
+    audit = Audit(of_agents(scripts, "family"))
     rows = _rows(aclosing(sifted(source, sieve)), asked, audit)
     if asked.output == "-":
-        return await _to_stdout(rows)
+        count = await _to_stdout(rows)
+        if asked.conditions:
+            told = await audited(place.client, asked, audit, scripts, {})
+            failing.check(asked.conditions, told["metrics"])
+        return count
     write = _to_folder if is_folder(asked.output) else _to_file
     return await write(place, asked, rows, audit, scripts)
 
@@ -197,13 +143,20 @@ async def _to_file(
             for _, row in some:
                 sink.write(row)
         hashes = {path.name: sink.close()}
-        told = await _told(place.client, asked, audit, scripts, hashes)
+        told = await audited(place.client, asked, audit, scripts, hashes)
         failing.check(asked.conditions, told["metrics"])
         if asked.wanted.audit:
             split = asked.selection.split or "train"
             write_papers(path.parent, papers(told, {"pairs": {split: path.name}}, f"{path.stem}."))
         write_papers(path.parent, beside(asked.made, path))
+    _tell_dropped(told)
     return sink.rows
+
+
+def _tell_dropped(told: Mapping[str, Any]) -> None:
+    dropped = ", ".join(f"{count} {reason}" for reason, count in told["rows"]["dropped"].items())
+    if dropped:
+        say(f"left out, of {told['rows']['generated']} verdicts: {dropped}")
 
 
 async def _to_folder(
@@ -224,12 +177,13 @@ async def _to_folder(
             parts = await _config(place.client, asked, draft, name)
             configs[name] = parts.close()
             hashes |= parts.hashes
-        told = await _told(place.client, asked, audit, scripts, hashes)
+        told = await audited(place.client, asked, audit, scripts, hashes)
         failing.check(asked.conditions, told["metrics"])
         found = {name: files for name, files in configs.items() if files}
         write_papers(draft, papers(told, found, ""))
         for file in map(Path, configs["pairs"].values()):
             write_papers(draft / "pairs", beside(asked.made, draft / file))
+    _tell_dropped(told)
     return pairs.rows
 
 
@@ -248,14 +202,14 @@ async def _config(client: Client, asked: Asked, folder: Path, name: str) -> Part
     return parts
 
 
-async def _told(
+async def audited(
     client: Client,
     asked: Asked,
     audit: Audit,
     scripts: Mapping[str, Any],
     hashes: Mapping[str, str],
 ) -> dict[str, Any]:
-    """What `audit.json` holds."""
+    """What `audit.json` holds of the set that was asked for."""
     rounds = [await client.round(id) for id in asked.rounds]
     verdicts: dict[str, int] = {}
     for one in rounds:
@@ -295,7 +249,7 @@ def versions() -> dict[str, str]:
     return {"aaa": aaa.__version__, "python": platform.python_version(), **found}
 
 
-def _of_agents(scripts: Mapping[str, Any], what: str) -> dict[tuple[str, str], Any]:
+def of_agents(scripts: Mapping[str, Any], what: str) -> dict[tuple[str, str], Any]:
     """(round, agent) -> that of its card."""
     return {
         (round_id, name): card[what]
@@ -304,7 +258,7 @@ def _of_agents(scripts: Mapping[str, Any], what: str) -> dict[tuple[str, str], A
     }
 
 
-def _around(asked: Asked, scripts: Mapping[str, Any]) -> Around:
+def around_of(asked: Asked, scripts: Mapping[str, Any]) -> Around:
     """What the sieve must know beside the records."""
     wanted = {
         gate.name: float(gate.threshold)
@@ -318,7 +272,7 @@ def _around(asked: Asked, scripts: Mapping[str, Any]) -> Around:
 
     runs, near = wanted.get("contamination"), wanted.get("paraphrase")
     return Around(
-        known=Known(_of_agents(scripts, "licence")),
+        known=Known(of_agents(scripts, "licence")),
         evaluations=None if runs is None else Evaluations(texts(), int(runs)),
         neighbours=None if near is None else Neighbours(texts(), near),
         exported=frozenset(id for path in asked.wanted.since for id in exported_ids(path)),
@@ -368,7 +322,7 @@ async def _session_rows(client: Client, asked: Asked) -> AsyncIterator[Row]:
                 yield row
 
 
-async def write_pairs(client: Client, rounds: Sequence[str], format: str, path: Path) -> int:
+async def write_rows(client: Client, rounds: Sequence[str], format: str, path: Path) -> int:
     """The rows that a control plane gives, as a JSONL file and nothing beside it. Rows written."""
     kind_of(path)
     count = 0

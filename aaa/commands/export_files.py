@@ -77,16 +77,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def papers(audit: Mapping[str, Any], configs: Configs, prefix: str) -> dict[str, bytes]:
+def papers(
+    audit: Mapping[str, Any], configs: Configs, prefix: str, *, plots: bool = True
+) -> dict[str, bytes]:
     """File name -> content of what lies beside a set: audit, card, plots. `prefix`: of their names."""
-    plots = [f"{prefix}plots.{kind}" for kind in PLOTS] if audit["rows"]["kept"] else []
+    drawn = plots and audit["rows"]["kept"]
+    pictures = [f"{prefix}plots.{kind}" for kind in PLOTS] if drawn else []
     text = json.dumps(audit, ensure_ascii=False, indent=2, sort_keys=True, default=str)
     return {
         f"{prefix}audit.json": f"{text}\n".encode(),
         f"{prefix}README.md": card(
-            audit, configs, [name for name in plots if ".png" in name]
+            audit, configs, [name for name in pictures if ".png" in name]
         ).encode(),
-        **{name: draw(audit, name.rsplit(".", 1)[1]) for name in plots},
+        **{name: draw(audit, name.rsplit(".", 1)[1]) for name in pictures},
     }
 
 

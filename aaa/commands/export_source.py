@@ -18,6 +18,8 @@ from aaa.store.records import chunks
 
 CHUNK = 500
 """Records at a time, from a control plane."""
+RAW = (("gate", "none"),)
+"""What is dropped, and for what, is found here."""
 
 
 class Opened(NamedTuple):
@@ -59,7 +61,7 @@ def _place(record: Record) -> tuple[str, int]:
 
 async def _merged(client: Client, rounds: Sequence[str]) -> AsyncGenerator[Record, None]:
     """The records of all rounds by seed, then session; each round's come in that order."""
-    streams = [client.rows(id, format="canonical") for id in dict.fromkeys(rounds)]
+    streams = [client.rows(id, format="canonical", selectors=RAW) for id in dict.fromkeys(rounds)]
     try:
         heads: list[tuple[Any, int, Record]] = []
         for number, stream in enumerate(streams):

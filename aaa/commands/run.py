@@ -18,13 +18,14 @@ from aaa.catalogue import Catalogue, Script
 from aaa.client import Client
 from aaa.cluster.keeper import supervising
 from aaa.commands import staged, watch
-from aaa.commands.export import write_pairs
 from aaa.commands.opening import arguments, command_name, say, show
 from aaa.commands.rounds import unfinished
+from aaa.commands.run_files import OF_PAIRS, Left, leave
 from aaa.commands.scenarios import prepared
 from aaa.commands.stopping import stopping
 from aaa.commands.table import print_rows
 from aaa.commands.worth import worth
+from aaa.corpus.conditions import Refused
 from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
 from aaa.logs import set_up, to_file
@@ -36,8 +37,6 @@ from aaa.store.leases import alive
 from aaa.store.opening import open_database
 
 BUDGET = "budget_reached"
-FORMATS = ("trl-dpo", "canonical", "seeds", "trl-prm")
-"""What is written at the end, where the round made any of it."""
 
 
 class Wanted(NamedTuple):
@@ -106,7 +105,9 @@ async def run(settings: Settings, wanted: Wanted) -> int:
                 say(f"Stopped. Nothing recorded is lost; {first}go on with:\n  {again}")
             else:
                 elapsed_s = time.monotonic() - began
-                await _conclude(settings, client, script, round_id, wanted, elapsed_s)
+                left = await _conclude(settings, client, script, round_id, wanted, elapsed_s)
+                if left.refused is not None:
+                    raise Refused(left.refused)
     return code
 
 
@@ -207,35 +208,39 @@ async def _conclude(
     round_id: str,
     wanted: Wanted,
     elapsed_s: float,
-) -> None:
+) -> Left:
     """Export the pairs and say in plain words what happened."""
     found = dict(await client.round(round_id))
-    folder = settings.home / "exports" / round_id
-    files: dict[str, Path] = {}
-    for format in FORMATS:
-        path = folder / f"{format}.jsonl"
-        if await write_pairs(client, [round_id], format, path):
-            files[format] = path
-        else:
-            path.unlink(missing_ok=True)
+    left = await leave(client, round_id, settings.home / "exports" / round_id)
+    files = left.files
     if wanted.as_json:
-        return
-    for line in (*_story(found, elapsed_s), *await worth(client, script)):
+        return left
+    for line in (*_story(found, elapsed_s), *await worth(client, script), *_files(left)):
         say(line)
-    say("Files:" if files else "Files: none, since nothing came out that could be learnt from")
-    for path in files.values():
-        say(f"  {_short(path)}")
-    pair = await _first_pair(files[FORMATS[0]]) if FORMATS[0] in files else None
+    pair = await _first_pair(files[OF_PAIRS[0]]) if OF_PAIRS[0] in files else None
     if wanted.next_steps or files:
         say("Next:")
         aaa = command_name()
         say(f"  {aaa} explain {pair}" if pair else f"  {aaa} rounds show {round_id}")
         if files:
             format = next(iter(files))
-            name = "pairs" if format == FORMATS[0] else format
+            name = "pairs" if format == OF_PAIRS[0] else format
             say(f"  {aaa} export {round_id} --format {format} -o {name}.jsonl")
         for more in _more(script, wanted):
             say(f"  {more}")
+    return left
+
+
+def _files(left: Left) -> list[str]:
+    """What was written, and which pairs were not."""
+    lines = []
+    if left.dropped:
+        dropped = ", ".join(f"{pairs} {name}" for name, pairs in left.dropped.items())
+        lines.append(f"  pairs that are in no file, by the gate that dropped them: {dropped}")
+    if not left.files:
+        return [*lines, "Files: none, since nothing came out that could be learnt from"]
+    paths = (*left.files.values(), *left.papers)
+    return [*lines, "Files:", *(f"  {_short(path)}" for path in paths)]
 
 
 def _more(script: Script, wanted: Wanted) -> list[str]:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from aaa.corpus.families import part_of
-from aaa.corpus.gates import Gate
 from aaa.curriculum.attributes import split
 from aaa.errors import InputError
+from aaa.quality import Gate
 from aaa.records import Record, score
 from aaa.transcripts import Transcript
 from aaa.types import Value
@@ -69,7 +69,8 @@ class Selection(Value):
     @field_validator("gate", mode="before")
     @classmethod
     def _gates(cls, given: Any) -> Any:
-        return tuple(one for text in given for one in Gate.parse(text))
+        named = {one.name: one for text in given for one in Gate.parse(text)}  # the last one holds
+        return tuple(named.values())
 
     @model_validator(mode="after")
     def _window(self) -> "Selection":

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from aaa.corpus.contamination import Evaluations, Neighbours
 from aaa.corpus.families import share_of
-from aaa.corpus.gates import GATES, Known
+from aaa.corpus.gates import TESTS, Known
 from aaa.corpus.near import Seen
 from aaa.corpus.quota import ALL, Numbers, group_of
 from aaa.corpus.selection import Reason, Selection, groups, tests
+from aaa.quality import GATES
 from aaa.records import Record
 
 Chunks = AsyncGenerator[list[Record], None]
@@ -53,9 +54,9 @@ class Sieve:
         self._gates = [gate for name in GATES for gate in selection.gate if gate.name == name]
         near = next((g for g in self._gates if g.name == "near_duplicate"), None)
         self._seen = None if near is None else Seen(float(near.threshold))
-        asks = {"test_share", "judges", "outcome"}  # these take nothing away by themselves
+        asks = {"test_share", "judges", "outcome", "gate"}  # they take nothing away by being there
         self._takes_all = not (
-            self._tests or around.exported or (selection.model_fields_set - asks)
+            self._tests or self._gates or around.exported or (selection.model_fields_set - asks)
         )
         self._seed = ""
         self._ids: set[str] = set()
@@ -79,7 +80,7 @@ class Sieve:
 
     def _fails(self, record: Record) -> Reason | None:
         for name, threshold in self._gates:
-            test = GATES[name].test
+            test = TESTS.get(name)
             if test is not None:
                 failed = test(record, threshold, self._around.known)
             elif name == "contamination":

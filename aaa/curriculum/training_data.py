@@ -1,22 +1,25 @@
 """A stage's verdicts as files that a trainer reads, and the account of what became of each.
 
-Every verdict of the rounds that count is kept or dropped for a reason, kind by kind. Left out: which
-rounds count (the conductor knows), and the many formats of other trainers (`aaa export`).
+Every verdict of the rounds that count is kept or dropped for a reason, kind by kind; rows are those of the
+exporters. Left out: which rounds count (the conductor knows), and other trainers' formats (`aaa export`).
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-import orjson
+from typing import Protocol
 
 from aaa import data_rules
 from aaa.data_rules import Selected
+from aaa.exporters import exporter, line
+from aaa.records import records
 from aaa.scenario import DataRule, Kind
-from aaa.transcripts import Pair, Transcript
-from aaa.types import Messages, Turn, Value
+from aaa.transcripts import Transcript
+from aaa.types import Value
+
+FORMATS: Mapping[Kind, str] = {"sft": "trl-sft", "dpo": "trl-dpo", "rm": "trl-reward"}
+"""Kind of data -> the format its rows have."""
 
 SFT_EDGES = ("peer", "gap")
 """Where somebody else's answer may be what the student should have said."""
@@ -51,10 +54,12 @@ class Writer:
     def take(self, transcript: Transcript) -> None:
         """Write what the rule takes of a session, and count the rest."""
         selected = self._select(transcript)
+        own = {record["id"]: record for record in records(transcript)} if selected.kept else {}
         for pair in selected.kept:
-            line = orjson.dumps(row(self._kind, pair), option=orjson.OPT_APPEND_NEWLINE)
-            self._sink.write(line)
-            self._hash.update(line)
+            for row in exporter(FORMATS[self._kind]).rows(own[pair.id]):
+                text = line(row)
+                self._sink.write(text)
+                self._hash.update(text)
         self._kept += len(selected.kept)
         self._dropped.update({str(reason): n for reason, n in selected.dropped.items()})
         self._verdicts += len(transcript.recorded.verdicts)
@@ -79,30 +84,6 @@ class Writer:
             dropped=dict(sorted(self._dropped.items())),
             sha256=self._hash.hexdigest(),
         )
-
-
-def row(kind: Kind, pair: Pair) -> dict[str, Any]:
-    """A row as TRL's trainers read it: SFT messages, DPO explicit prompt, reward whole conversations."""
-    prompt = _chat(pair.context)
-    chosen, rejected = _answer(pair.chosen), _answer(pair.rejected)
-    if kind == "sft":
-        return {"id": pair.id, "messages": [*prompt, *chosen]}
-    if kind == "dpo":
-        return {"id": pair.id, "prompt": prompt, "chosen": chosen, "rejected": rejected}
-    return {
-        "id": pair.id,
-        "chosen": [*prompt, *chosen],
-        "rejected": [*prompt, *rejected],
-        "margin": pair.verdict.margin,
-    }
-
-
-def _chat(messages: Messages) -> list[dict[str, str]]:
-    return [{"role": m.role, "content": m.content} for m in messages]
-
-
-def _answer(turn: Turn) -> list[dict[str, str]]:
-    return [{"role": "assistant", "content": turn.text}]
 
 
 def paths(folder: Path) -> dict[str, Path]:

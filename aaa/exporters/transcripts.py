@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from aaa.exporters import Row
 from aaa.exporters._columns import CHAT, Column, Columns
+from aaa.exporters._ids import row_id
 from aaa.transcripts import Transcript
-from aaa.types import fingerprint
 
 MADE_OF = "transcripts"
 _TURN: Column = {
@@ -65,4 +65,4 @@ def rows(transcript: Transcript) -> Iterator[Row]:
         },
         "turns": turns,
     }
-    yield {"id": "t" + fingerprint(plain)[:23], **plain}
+    yield {"id": row_id("t", seed.id, plain), **plain}

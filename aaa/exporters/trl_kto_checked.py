@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from aaa.exporters import Row
 from aaa.exporters._columns import CHAT, Columns, answer
+from aaa.exporters._ids import row_id
 from aaa.transcripts import Transcript
-from aaa.types import Steps, Verdict, fingerprint
+from aaa.types import Steps, Verdict
 
 MADE_OF = "transcripts"
 COLUMNS: Columns = {"id": str, "prompt": CHAT, "completion": CHAT, "label": bool}
@@ -27,9 +28,9 @@ def rows(transcript: Transcript) -> Iterator[Row]:
             seen.add((index, label))
             assert isinstance(note, Verdict | Steps)
             asked = [{"role": m.role, "content": m.content} for m in note.context]
-            content = [transcript.seed.id, index, asked, turns[index].text, label]
+            content = [index, asked, turns[index].text, label]
             yield {
-                "id": "k" + fingerprint(content)[:23],
+                "id": row_id("k", transcript.seed.id, content),
                 "prompt": asked,
                 "completion": answer(turns[index].text),
                 "label": label,

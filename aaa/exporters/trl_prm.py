@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from aaa.exporters import Row
 from aaa.exporters._columns import Columns
+from aaa.exporters._ids import row_id
 from aaa.prompts import shown
 from aaa.transcripts import Transcript
-from aaa.types import Steps, fingerprint
+from aaa.types import Steps
 
 MADE_OF = "transcripts"
 COLUMNS: Columns = {"id": str, "prompt": str, "completions": [str], "labels": [bool]}
@@ -46,6 +47,5 @@ def _known(note: Steps) -> list[bool]:
 
 
 def _id(seed: str, note: Steps, labels: list[bool]) -> str:
-    """Same content, same id, as for pairs."""
-    content = [seed, note.turn, [m.model_dump() for m in note.context], list(note.steps), labels]
-    return "s" + fingerprint(content)[:23]
+    content = [note.turn, [m.model_dump() for m in note.context], list(note.steps), labels]
+    return row_id("s", seed, content)

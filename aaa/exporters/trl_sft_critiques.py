@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from aaa.exporters import Row
 from aaa.exporters._columns import CHAT, Columns, answer
+from aaa.exporters._ids import row_id
 from aaa.transcripts import Transcript, pairs
-from aaa.types import Turn, fingerprint
+from aaa.types import Turn
 
 MADE_OF = "transcripts"
 COLUMNS: Columns = {"id": str, "messages": CHAT}
@@ -24,8 +25,9 @@ def rows(transcript: Transcript) -> Iterator[Row]:
         whole = turn.call.purpose == "critique" and turn.reply.finish_reason != "length"
         if whole and turn.text.strip() and any(_had(winner, turn) for winner in winners):
             asked = [{"role": m.role, "content": m.content} for m in turn.call.messages]
-            content = [transcript.seed.id, turn.index, turn.call.agent, asked, turn.text]
-            yield {"id": "c" + fingerprint(content)[:23], "messages": [*asked, *answer(turn.text)]}
+            content = [turn.index, turn.call.agent, asked, turn.text]
+            id = row_id("c", transcript.seed.id, content)
+            yield {"id": id, "messages": [*asked, *answer(turn.text)]}
 
 
 def _had(winner: Turn, critique: Turn) -> bool:

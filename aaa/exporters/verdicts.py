@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from aaa.exporters import Row
 from aaa.exporters._columns import CHAT, Column, Columns, MapOf
+from aaa.exporters._ids import row_id
 from aaa.transcripts import Transcript, pair_id
-from aaa.types import fingerprint
 
 MADE_OF = "transcripts"
 _BALLOT: Column = {
@@ -43,9 +43,9 @@ def rows(transcript: Transcript) -> Iterator[Row]:
     turns = {turn.index: turn for turn in transcript.recorded.turns}
     for place, verdict in enumerate(transcript.recorded.verdicts):
         a, b = turns[verdict.a], turns[verdict.b]
-        content = [transcript.seed.id, place, verdict.edge, verdict.outcome, a.text, b.text]
+        content = [place, verdict.edge, verdict.outcome, a.text, b.text]
         yield {
-            "id": "v" + fingerprint(content)[:23],
+            "id": row_id("v", transcript.seed.id, content),
             "pair": pair_id(transcript.seed, verdict, a, b),
             "seed": transcript.seed.id,
             "edge": verdict.edge,

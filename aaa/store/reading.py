@@ -12,7 +12,7 @@ from aaa.errors import NotFound
 from aaa.store.database import Database
 from aaa.store.tables import attempts, ballots, messages, notes, sessions, turns, verdicts
 from aaa.store.turns import read_turn
-from aaa.store.whence import RoundOf, families, in_order, rounds_of
+from aaa.store.whence import RoundOf, SessionRow, families, in_order, rounds_of
 from aaa.transcripts import Transcript
 from aaa.types import Ballot, Message, Messages, Recorded, Seed, Turn, Value, Verdict
 
@@ -177,18 +177,37 @@ async def transcripts(database: Database, round_ids: Sequence[str]) -> AsyncIter
     heads = await families(database, round_ids)
     async with aclosing(in_order(database, round_ids, CHUNK)) as parts:
         async for part in parts:
-            ids = [row.id for row in part]
-            async with database.begin() as connection:
-                found = await connection.execute(
-                    select(sessions.c.id, sessions.c.seed, sessions.c.status).where(
-                        sessions.c.id.in_(ids)
-                    )
-                )
-                rows = {row.id: row for row in found}
-                journals = await _recorded(connection, ids)
-            for place in part:
-                row, head = rows[place.id], heads.get(place.seed_id, "")
-                yield _transcript(row, place.round, rounds[place.round], head, journals[row.id])
+            for transcript in await _read(database, part, rounds, heads):
+                yield transcript
+
+
+async def transcripts_of(database: Database, places: Sequence[SessionRow]) -> list[Transcript]:
+    """Those sessions, in that order; at most `CHUNK` of them."""
+    round_ids = tuple(dict.fromkeys(place.round for place in places))
+    rounds = await rounds_of(database, round_ids)
+    return await _read(database, places, rounds, await families(database, round_ids))
+
+
+async def _read(
+    database: Database,
+    places: Sequence[SessionRow],
+    rounds: Mapping[str, RoundOf],
+    heads: Mapping[str, str],
+) -> list[Transcript]:
+    ids = [place.id for place in places]
+    async with database.begin() as connection:
+        found = await connection.execute(
+            select(sessions.c.id, sessions.c.seed, sessions.c.status).where(sessions.c.id.in_(ids))
+        )
+        rows = {row.id: row for row in found}
+        journals = await _recorded(connection, ids)
+    return [
+        _transcript(
+            rows[place.id], place.round, rounds[place.round], heads.get(place.seed_id, ""),
+            journals[place.id],
+        )
+        for place in places
+    ]  # fmt: skip
 
 
 def _transcript(

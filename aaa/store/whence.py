@@ -8,7 +8,7 @@ together.
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Integer, cast, select
+from sqlalchemy import Integer, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.catalogue import Script
@@ -118,6 +118,29 @@ class SessionRow(NamedTuple):
     seed_id: str
     id: int
     round: str
+
+
+async def places_of(database: Database, mark: str | None, seed: str) -> list[SessionRow]:
+    """Sessions that a row may have come from, newest first: of seeds with that mark, of that very seed, or
+    those that evolved it.
+
+    A look at every session's seed id: 0.1 s for 250,000 of them, and asked by people alone.
+    """
+    digest = func.encode(func.sha256(func.convert_to(sessions.c.seed_id, "UTF8")), "hex")
+    evolved = (
+        exists()
+        .where(notes.c.session_id == sessions.c.id, notes.c.kind == "evolved")
+        .where(notes.c.data["id"].astext == seed)
+    )
+    wanted = (
+        or_(sessions.c.seed_id == seed, evolved)
+        if mark is None
+        else func.left(digest, len(mark)) == mark
+    )
+    query = select(sessions.c.seed_id, sessions.c.id, sessions.c.round_id).where(wanted)
+    async with database.begin() as connection:
+        found = await connection.execute(query.order_by(sessions.c.id.desc()))
+        return [SessionRow(*row) for row in found]
 
 
 async def in_order(

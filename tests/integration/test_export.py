@@ -19,7 +19,8 @@ from pydantic import SecretStr
 from aaa.api.server import local_api
 from aaa.catalogue import Catalogue
 from aaa.commands.explain import explain
-from aaa.commands.export import Wanted, export
+from aaa.commands.export import export
+from aaa.commands.export_asked import Wanted
 from aaa.corpus.conditions import Refused
 from aaa.errors import InputError, NotFound, SetupError
 from aaa.settings import Settings

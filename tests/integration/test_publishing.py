@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from aaa.commands.export import Wanted, export
+from aaa.commands.export import export
+from aaa.commands.export_asked import Wanted
 from aaa.errors import InputError, SetupError
 from aaa.settings import Settings
 from tests.integration.test_export import round_id

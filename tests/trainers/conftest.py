@@ -1,5 +1,6 @@
 """Exported files, and a tiny model with random weights, made on the spot: nothing is fetched."""
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,18 @@ from tests.records import made
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 Exported = Callable[[str, str], Path]
 """(format, suffix) -> a file of it."""
+REQUIRED = "AAA_REQUIRE_TRAINERS"
+"""Environment variable that `make test` sets: a missing package then fails a test instead of skipping it."""
+
+
+def needed(module: str) -> Any:
+    """That module of a trainer or reader; without it the test is skipped, or fails where it is required."""
+    if os.environ.get(REQUIRED):
+        return importlib.import_module(module)
+    package = module.split(".")[0]
+    return pytest.importorskip(
+        module, reason=f"{package} is not installed: make setup-trainers", exc_type=ImportError
+    )
 
 
 def pairs(n: int = 12) -> list[Record]:
@@ -84,9 +97,9 @@ TEMPLATE = (
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a Llama of some thousand weights, and a tokenizer of bytes with a chat template."""
-    pytest.importorskip("torch", reason="torch is not installed: group `trainers`")
-    transformers = pytest.importorskip("transformers", reason="group `trainers` is not installed")
-    tokenizers = pytest.importorskip("tokenizers", reason="group `trainers` is not installed")
+    needed("torch")
+    transformers = needed("transformers")
+    tokenizers = needed("tokenizers")
     folder = tmp_path_factory.mktemp("tiny")
     alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     special = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]

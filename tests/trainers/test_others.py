@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from aaa.exporters import exporter
-from tests.trainers.conftest import Exported, pairs
+from tests.trainers.conftest import Exported, needed, pairs
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs
 
@@ -29,7 +29,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def without_sound(monkeypatch: pytest.MonkeyPatch) -> None:
     """LLaMA-Factory imports torchaudio, whose packages want a GPU's libraries; nothing here has sound."""
-    pytest.importorskip("transformers", reason="group `trainers` is not installed")
+    needed("transformers")
     if importlib.util.find_spec("torchaudio") is None:
         silent = types.ModuleType("torchaudio")
         silent.__spec__ = importlib.machinery.ModuleSpec("torchaudio", None)
@@ -40,7 +40,7 @@ def without_sound(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_llama_factory(
     exported: Exported, tmp_path: Path, without_sound: None, suffix: str
 ) -> None:
-    pytest.importorskip("llamafactory", reason="LLaMA-Factory is not installed")
+    needed("llamafactory")
     from llamafactory.data.loader import _load_single_dataset
     from llamafactory.data.parser import get_dataset_list
 
@@ -65,9 +65,9 @@ def test_llama_factory(
 
 
 def test_axolotl_dpo(exported: Exported, tiny: Path) -> None:
-    pytest.importorskip("axolotl", reason="Axolotl is not installed")
-    strategy = pytest.importorskip("axolotl.prompt_strategies.dpo.chat_template")
-    transformers = pytest.importorskip("transformers", reason="group `trainers` is not installed")
+    needed("axolotl")
+    strategy = needed("axolotl.prompt_strategies.dpo.chat_template")
+    transformers = needed("transformers")
     path = exported("axolotl-dpo", "jsonl")
     (text,) = exporter("axolotl-dpo").beside(path.name).values()
     transform, _ = strategy.default(yaml.safe_load(text))
@@ -81,17 +81,17 @@ def test_axolotl_dpo(exported: Exported, tiny: Path) -> None:
 
 def test_axolotl_takes_the_configuration() -> None:
     """Its own schema of what a configuration may hold."""
-    pytest.importorskip("axolotl", reason="Axolotl is not installed")
-    config = pytest.importorskip("axolotl.utils.schemas.config")
+    needed("axolotl")
+    config = needed("axolotl.utils.schemas.config")
     (text,) = exporter("axolotl-dpo").beside("pairs.jsonl").values()
     found = config.AxolotlInputConfig(**yaml.safe_load(text))
     assert found.datasets[0].type == "chat_template.default"
 
 
 def test_axolotl_steps(exported: Exported, tiny: Path) -> None:
-    pytest.importorskip("axolotl", reason="Axolotl is not installed")
-    stepwise = pytest.importorskip("axolotl.prompt_strategies.stepwise_supervised")
-    transformers = pytest.importorskip("transformers", reason="group `trainers` is not installed")
+    needed("axolotl")
+    stepwise = needed("axolotl.prompt_strategies.stepwise_supervised")
+    transformers = needed("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny)
     strategy = stepwise.StepwiseSupervisedPromptTokenizingStrategy(tokenizer)
     row = lines(exported("trl-prm", "jsonl"))[0]

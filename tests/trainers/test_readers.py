@@ -12,7 +12,7 @@ from aaa.corpus.audit import Audit
 from aaa.corpus.families import part_of
 from aaa.corpus.sieve import Sifted
 from aaa.exporters import FORMATS, exporter, rows
-from tests.trainers.conftest import Exported, pairs, solution
+from tests.trainers.conftest import Exported, needed, pairs, solution
 
 DICTIONARIES = ("canonical", "verdicts")
 """Formats with dictionaries of anybody's keys: `datasets` would give every row every key."""
@@ -28,7 +28,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("format", sorted(set(READ) - set(DICTIONARIES)))
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_datasets(exported: Exported, tmp_path: Path, format: str, suffix: str) -> None:
-    datasets = pytest.importorskip("datasets", reason="group `trainers` is not installed")
+    datasets = needed("datasets")
     path, kind = exported(format, suffix), "json" if suffix == "jsonl" else "parquet"
     found = datasets.load_dataset(
         kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache")
@@ -40,7 +40,7 @@ def test_datasets(exported: Exported, tmp_path: Path, format: str, suffix: str) 
 
 @pytest.mark.parametrize("format", READ)
 def test_polars(exported: Exported, format: str) -> None:
-    polars = pytest.importorskip("polars", reason="group `trainers` is not installed")
+    polars = needed("polars")
     found = polars.read_parquet(exported(format, "parquet")).to_dicts()
     assert found == pq.read_table(exported(format, "parquet")).to_pylist()
     assert [row["id"] for row in found] == [row["id"] for row in lines(exported(format, "jsonl"))]
@@ -72,7 +72,7 @@ def test_columns(format: str) -> None:
 
 def test_a_folder_of_the_hubs_layout(tmp_path: Path) -> None:
     """`datasets.load_dataset` on the folder itself, by its card, without a network."""
-    datasets = pytest.importorskip("datasets", reason="group `trainers` is not installed")
+    datasets = needed("datasets")
     folder, records = tmp_path / "set", pairs(40)
     made, configs = exporter("trl-dpo"), {}
     folder.mkdir()

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.trainers.conftest import Exported
+from tests.trainers.conftest import Exported, needed
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs
-WHY = "group `trainers` is not installed"
 STEPS = 2
 
 
@@ -28,7 +27,7 @@ def options(folder: Path, **more: Any) -> dict[str, Any]:
 
 
 def loaded(path: Path, folder: Path) -> Any:
-    datasets = pytest.importorskip("datasets", reason=WHY)
+    datasets = needed("datasets")
     kind = "json" if path.suffix == ".jsonl" else "parquet"
     return datasets.load_dataset(
         kind, data_files=str(path), split="train", cache_dir=str(folder / "cache")
@@ -49,7 +48,7 @@ def trained(trainer: Any) -> None:
     ("format", "suffix"), [("trl-dpo", "jsonl"), ("trl-dpo", "parquet"), ("trl-dpo-text", "jsonl")]
 )
 def test_dpo(exported: Exported, tiny: Path, tmp_path: Path, format: str, suffix: str) -> None:
-    trl = pytest.importorskip("trl", reason=WHY)
+    trl = needed("trl")
     data = loaded(exported(format, suffix), tmp_path)
     trainer = trl.DPOTrainer(
         model=str(tiny), args=trl.DPOConfig(**options(tmp_path)), train_dataset=data
@@ -59,7 +58,7 @@ def test_dpo(exported: Exported, tiny: Path, tmp_path: Path, format: str, suffix
 
 @pytest.mark.parametrize("format", ["trl-reward", "openrlhf"])
 def test_reward(exported: Exported, tiny: Path, tmp_path: Path, format: str) -> None:
-    trl = pytest.importorskip("trl", reason=WHY)
+    trl = needed("trl")
     data = loaded(exported(format, "jsonl"), tmp_path)
     trainer = trl.RewardTrainer(
         model=str(tiny), args=trl.RewardConfig(**options(tmp_path)), train_dataset=data
@@ -68,7 +67,7 @@ def test_reward(exported: Exported, tiny: Path, tmp_path: Path, format: str) -> 
 
 
 def test_kto(exported: Exported, tiny: Path, tmp_path: Path) -> None:
-    trl = pytest.importorskip("trl", reason=WHY)
+    trl = needed("trl")
     data = loaded(exported("trl-kto", "parquet"), tmp_path)
     assert sorted(set(data["label"])) == [False, True]
     trainer = trl.KTOTrainer(
@@ -79,7 +78,7 @@ def test_kto(exported: Exported, tiny: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_sft(exported: Exported, tiny: Path, tmp_path: Path, suffix: str) -> None:
-    trl = pytest.importorskip("trl", reason=WHY)
+    trl = needed("trl")
     data = loaded(exported("trl-sft", suffix), tmp_path)
     trainer = trl.SFTTrainer(
         model=str(tiny), args=trl.SFTConfig(**options(tmp_path)), train_dataset=data
@@ -88,12 +87,12 @@ def test_sft(exported: Exported, tiny: Path, tmp_path: Path, suffix: str) -> Non
 
 
 def test_prm(exported: Exported, tiny: Path, tmp_path: Path) -> None:
-    trl = pytest.importorskip("trl", reason=WHY)
+    trl = needed("trl")
     if not hasattr(trl, "PRMTrainer"):
         pytest.skip(
             f"TRL {trl.__version__} has no PRMTrainer any more; columns are checked instead"
         )
-    transformers = pytest.importorskip("transformers", reason=WHY)
+    transformers = needed("transformers")
     data = loaded(exported("trl-prm", "jsonl"), tmp_path)
     model = transformers.AutoModelForTokenClassification.from_pretrained(tiny, num_labels=2)
     trainer = trl.PRMTrainer(

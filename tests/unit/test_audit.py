@@ -15,6 +15,7 @@ from aaa.corpus.selection import parse
 from aaa.corpus.sieve import Around, Sieve, Sifted, limits, sifted
 from aaa.corpus.style_slope import Sample, fit
 from aaa.errors import InputError
+from aaa.quality import FIGURES, Condition
 from aaa.records import Record
 from tests.records import made, said, source, vote
 
@@ -129,22 +130,27 @@ def test_margins_by_the_play_whose_unit_they_have() -> None:
 
 def test_conditions() -> None:
     told = {"chosen_longer": 0.7, "kept": 10.0}
-    conditions.check((conditions.parse("chosen_longer > 0.7"), conditions.parse("kept<10")), told)
+    conditions.check((Condition.parse("chosen_longer > 0.7"), Condition.parse("kept<10")), told)
     with pytest.raises(
         Refused, match=r"chosen_longer is 0.7 \(chosen_longer>=0.7\); kept is 10 \(kept<=10\)"
     ):
-        conditions.check(
-            (conditions.parse("chosen_longer>=0.7"), conditions.parse("kept<=10")), told
-        )
-    conditions.check((conditions.parse("dropped.refusal>0.1"),), told)
-    with pytest.raises(InputError, match="no figure 'nice'; there are: chosen_longer, kept"):
-        conditions.check((conditions.parse("nice>1"),), told)
+        conditions.check((Condition.parse("chosen_longer>=0.7"), Condition.parse("kept<=10")), told)
+    conditions.check((Condition.parse("dropped.refusal>0.1"),), told)
+    with pytest.raises(InputError, match="no figure 'nice'; there are: generated, kept"):
+        Condition.parse("nice>1")
+    with pytest.raises(Refused, match=r"agreement is not known of it \(agreement<0.1\)"):
+        conditions.check((Condition.parse("agreement<0.1"),), told)
+
+
+def test_a_condition_can_name_every_figure() -> None:
+    told = metrics([made(n) for n in range(6)], tie=2, flip=1, error=1)
+    assert {name for name in told if not name.startswith("dropped.")} <= set(FIGURES)
 
 
 @pytest.mark.parametrize("text", ["", "kept", "kept=3", "kept>many", "kept>1>2", "Kept>1"])
 def test_what_is_no_condition(text: str) -> None:
     with pytest.raises(InputError, match=r"write NAME>NUMBER"):
-        conditions.parse(text)
+        Condition.parse(text)
 
 
 def told_of(records: list[Record]) -> dict[str, object]:

@@ -6,10 +6,11 @@ import pytest
 
 from aaa.corpus import wording
 from aaa.corpus.contamination import Evaluations, Neighbours
-from aaa.corpus.gates import GATES, OF_STANDARD, Known, check_where
+from aaa.corpus.gates import TESTS, Known
 from aaa.corpus.selection import parse
 from aaa.corpus.sieve import Around
 from aaa.errors import InputError
+from aaa.quality import GATES, OF_STANDARD, check_where
 from aaa.records import Record
 from tests.records import CHOSEN, REJECTED, fate, made, said
 
@@ -134,6 +135,12 @@ async def test_an_unknown_licence_is_none_that_is_allowed() -> None:
     assert told == {"p0": "licence"}
 
 
+def test_of_a_gate_that_is_named_twice_the_last_one_holds() -> None:
+    given = parse([("gate", "length_ratio=2"), ("gate", "standard"), ("gate", "length_ratio=5")])
+    assert [gate.threshold for gate in given.gate if gate.name == "length_ratio"] == ["5"]
+    assert parse([("gate", "none")]).gate == ()
+
+
 def test_standard_is_what_needs_nothing_more() -> None:
     names = [gate.name for gate in parse([("gate", "standard")]).gate]
     assert names == list(OF_STANDARD)
@@ -225,7 +232,6 @@ def test_languages(question: str, answer: str, different: bool) -> None:
 
 def test_a_record_that_is_well_passes_every_gate() -> None:
     good: Record = made(0)
-    for name, kind in GATES.items():
-        if kind.test is not None:
-            threshold = THRESHOLDS.get(name, f"={kind.default}")[1:]
-            assert not kind.test(good, threshold, KNOWN), name
+    for name, fails in TESTS.items():
+        threshold = THRESHOLDS.get(name, f"={GATES[name].default}")[1:]
+        assert not fails(good, threshold, KNOWN), name

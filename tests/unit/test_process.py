@@ -382,7 +382,7 @@ def exported(*notes: Steps) -> list[dict[str, object]]:
 def test_a_golden_row() -> None:
     assert rows(played(Options(completions=3), answer=after_one_right)) == [
         {
-            "id": "s9cd65db4fcc17a0cd4ebb1e",
+            "id": "sca0df2c9229df9044e44a35",
             "prompt": "What is 6 x 7 - 2?",
             "completions": ["Step 1: 6 x 7 = 42.", "Step 2: 42 - 2 = 41."],
             "labels": [True, False],

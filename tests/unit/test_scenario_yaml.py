@@ -84,6 +84,26 @@ BAD_SCENARIOS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("exactly one of `file` and `inline`",),
     ),
     "two sources": ("inline: [", "file: x.csv, inline: [", ("exactly one of",)),
+    "no such gate": (
+        "name: mine",
+        "name: mine\nexport: {gate: [standard, nice]}",
+        ("key 'export.gate': no gate 'nice'; there are: empty, identical",),
+    ),
+    "no threshold": (
+        "name: mine",
+        "name: mine\nexport: {gate: [length_ratio=0]}",
+        ("gate 'length_ratio': threshold must be a number from 1 to 1000, got '0'",),
+    ),
+    "a gate of the command": (
+        "name: mine",
+        "name: mine\nexport: {gate: [contamination]}",
+        ("'contamination' needs evaluation files, which only `aaa export --eval FILE` has",),
+    ),
+    "no such figure": (
+        "name: mine",
+        "name: mine\nexport: {fail_if: [beauty>1]}",
+        ("key 'export.fail_if': fail-if 'beauty>1': no figure 'beauty'; there are: generated",),
+    ),
     "one order": ("name: mine", "name: mine\njudging: {orders: ab}", ("'judging.orders'", "both")),
 }
 

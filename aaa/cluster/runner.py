@@ -14,6 +14,7 @@ from aaa.asking import LeaseLost, Wish
 from aaa.catalogue import Script, source_of
 from aaa.cluster.line import Granted
 from aaa.cluster.plan import seat_name
+from aaa.cluster.runtime import collect_seldom
 from aaa.drive import drive
 from aaa.errors import AAAError, ModelError, NotFound, PlayChanged, ReplayMismatch, StoreError
 from aaa.failpoints import hit
@@ -80,6 +81,7 @@ class Runner:
     async def run(self) -> None:
         """Drive sessions until stopped. A second call joins the first."""
         if self._loop is None:
+            collect_seldom()
             self._loop = asyncio.create_task(self._run())
         await self._loop
 

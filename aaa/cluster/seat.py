@@ -10,6 +10,7 @@ from typing import Any
 from aaa.asking import Ask, Asker, LeaseLost, Wish
 from aaa.cluster.line import Granted, Said, SeatEnd
 from aaa.cluster.plan import seat_name
+from aaa.cluster.runtime import collect_seldom
 from aaa.errors import AAAError, ModelError, StoreError
 from aaa.gate import Gate, Held, RoundStopped
 from aaa.logs import set_up_actor
@@ -94,6 +95,7 @@ class Seat:
         """First what an earlier process left: answers on disk, and how long the provider asked to wait."""
         model = open_model(self.card, self.settings)
         await warm(self.card)
+        collect_seldom()
         await patiently(lambda: bring_home(self.journal), for_s=20)
         held = await patiently(lambda: held_s(self.database, self.name), for_s=20)
         self.gate.pace.hold_until = time.monotonic() + held

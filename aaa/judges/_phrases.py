@@ -7,7 +7,8 @@ place is left out, because the swap of the order settles that.
 """
 
 import re
-from typing import NamedTuple
+
+from ahocorasick_rs import AhoCorasick, Implementation
 
 
 def _gap(longest: int) -> str:
@@ -161,37 +162,18 @@ _ANCHORS = {
 """Kind -> words without which none of its phrases can be there: looked for first, because that is quick."""
 
 
-_ENDS_ME = re.compile(r"me\b")
-_ME = re.compile(r"""(?:[\s:="']|is)me\b""")
-_SAY_ME = {"asks to be chosen", "claims victory"}
+_ME = re.compile(r"me\b")
+_BEFORE_ME = re.compile(r"""[\s:="']|is""")
+_SAY_ME = ("asks to be chosen", "claims victory")
 """Kinds with a phrase that needs none of the words above, only a "me" of its own."""
 
 
-class Phrases(NamedTuple):
-    """What is searched for, and where it is worth searching."""
-
-    anchors: tuple[str, ...]
-    ascii: tuple[str, ...]
-    """Those of the anchors that a text in ASCII can hold."""
-    says_me: bool
-    pattern: re.Pattern[str]
-
-    def may_be_in(self, view: str) -> bool:
-        """Whether one of the phrases can be there: quick, and never wrong where it says no."""
-        for anchor in self.ascii if view.isascii() else self.anchors:
-            if anchor in view:
-                return True
-        return self.says_me and _ENDS_ME.search(view) is not None and _ME.search(view) is not None
+def _compiled(phrases: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{phrase})" for phrase in phrases), re.MULTILINE)
 
 
-def _compiled(kind: str, phrases: tuple[str, ...]) -> Phrases:
-    pattern = re.compile("|".join(f"(?:{phrase})" for phrase in phrases), re.MULTILINE)
-    anchors = tuple(_ANCHORS[kind].split())
-    return Phrases(anchors, tuple(filter(str.isascii, anchors)), kind in _SAY_ME, pattern)
-
-
-PHRASES: dict[str, Phrases] = {
-    kind: _compiled(kind, phrases)
+PHRASES: dict[str, re.Pattern[str]] = {
+    kind: _compiled(phrases)
     for kind, phrases in {
         **_ENGLISH,
         "overrides instructions, in another language": _OVERRIDES,
@@ -199,8 +181,38 @@ PHRASES: dict[str, Phrases] = {
     }.items()
 }
 
-SQUEEZED_ANCHORS = ("instruction", "prompt", "rule", "answer", "response", "reply", "winneris")
-"""Without any of them none of these can be there."""
+_KINDS, _WORDS = zip(
+    *((kind, word) for kind, words in _ANCHORS.items() for word in words.split()), strict=True
+)
+_ALL = AhoCorasick(_WORDS, implementation=Implementation.DFA)
+
+
+def kinds_in(view: str) -> list[str]:
+    """The kinds of which a phrase can be there, in their order: quick, and never one too few."""
+    found = {_KINDS[place] for place, _, _ in _ALL.find_matches_as_indexes(view, overlapping=True)}
+    if not found.issuperset(_SAY_ME) and _says_me(view):
+        found.update(_SAY_ME)
+    return [kind for kind in PHRASES if kind in found]
+
+
+def _says_me(view: str) -> bool:
+    return any(
+        _BEFORE_ME.search(view, max(0, found.start() - 2), found.start())
+        for found in _ME.finditer(view)
+    )
+
+
+_SQUEEZED_WORDS = AhoCorasick(
+    ("instruction", "prompt", "rule", "answer", "response", "reply", "winneris"),
+    implementation=Implementation.DFA,
+)
+
+
+def squeezed_in(letters: str) -> bool:
+    """Whether one of the phrases below can be in a text without anything between its letters."""
+    return bool(_SQUEEZED_WORDS.find_matches_as_indexes(letters))
+
+
 SQUEEZED = re.compile(
     "ignore(?:all|the|any|your)?(?:previous|prior|above|earlier)(?:instruction|prompt|rule)"
     "|(?:choose|pick|select|prefer|votefor|favou?r)(?:this|my)(?:answer|response|reply)"

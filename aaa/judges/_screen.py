@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import unquote
 
-from aaa.judges._phrases import PHRASES, SQUEEZED, SQUEEZED_ANCHORS
+from aaa.judges._phrases import PHRASES, SQUEEZED, kinds_in, squeezed_in
 
 _LONGEST = 200_000
 """Characters looked at; a longer text is looked at from both ends."""
@@ -37,7 +37,13 @@ _LEET = str.maketrans("013457@$!", "oieastasi")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){12,}")
 _SENTENCE_END = re.compile(r"[.!?:]\s+|\n")
-_NO_LETTER = re.compile(r"[\W\d_]")
+_BLANKS = re.compile(r"[^\S\n]{2,}|[^\S\n ]")
+"""Blanks that are not one space."""
+_INVISIBLE = re.compile("[\ufe00-\ufe0f\U000e0020-\U000e01ef]")
+_NO_LETTERS = re.compile(r"[\W\d_]+")
+_FOREIGN = re.compile("[^\x00-\xac]+")
+_NOT_LATIN = re.compile("[^\x00-\u0130]+")
+"""Runs in which there may be something invisible; an accent, or a letter that looks like a Latin one."""
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})")
 
 
@@ -50,22 +56,20 @@ def suspicion(text: str, context: str = "") -> str | None:
     for view in _views(text):
         for kind, phrase in _phrases(view):
             if known is None:
-                known = [form for one in _views(context) for form in (one, one.translate(_LETTERS))]
+                known = [form for one in _views(context) for form in (one, _letters(one))]
             if not any(phrase in form for form in known):
                 return f"{kind}: {phrase[:80]!r}"
     return None
 
 
 def _phrases(view: str) -> Iterator[tuple[str, str]]:
-    for kind, phrases in PHRASES.items():
-        if phrases.may_be_in(view):
-            for found in phrases.pattern.finditer(view):
-                yield kind, found[0].strip()
-    letters = view.translate(_LETTERS)
-    if not any(anchor in letters for anchor in SQUEEZED_ANCHORS):
+    for kind in kinds_in(view):
+        for found in PHRASES[kind].finditer(view):
+            yield kind, found[0].strip()
+    if not squeezed_in(_letters(view)):
         return
     for sentence in _SENTENCE_END.split(view):
-        for found in SQUEEZED.finditer(sentence.translate(_LETTERS)):
+        for found in SQUEEZED.finditer(_letters(sentence)):
             yield "asks to be chosen, in disguise", found[0]
 
 
@@ -86,15 +90,18 @@ def _views(text: str) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """One form for each letter, no invisible characters, no capitals."""
-    shown = unicodedata.normalize("NFKC", text).translate(_SHOWN)
-    return re.sub(r"[^\S\n]+", " ", shown.casefold().replace("’", "'"))
+    shown = unicodedata.normalize("NFKC", text)
+    if not shown.isascii():
+        shown = _FOREIGN.sub(lambda run: run[0].translate(_SHOWN), shown)
+    return _BLANKS.sub(" ", shown.casefold().replace("’", "'"))
 
 
 def _bare(plain: str) -> str:
     """Latin letters for what looks like them, without accents."""
     if plain.isascii():
         return plain
-    return unicodedata.normalize("NFKD", plain).translate(_LATIN)
+    parts = unicodedata.normalize("NFKD", plain)
+    return _NOT_LATIN.sub(lambda run: run[0].translate(_LATIN), parts)
 
 
 class _Shown(dict[int, int | None]):
@@ -118,21 +125,23 @@ class _Latin(dict[int, int | None]):
         return self.setdefault(code, None if accent else code)
 
 
-class _Letters(dict[int, int | None]):
-    """Code point -> itself where it is a letter, else nothing."""
-
-    def __missing__(self, code: int) -> int | None:
-        return self.setdefault(code, None if _NO_LETTER.match(chr(code)) else code)
+_ASCII_LETTERS = str.maketrans(dict.fromkeys(c for c in map(chr, range(128)) if not c.isalpha()))
 
 
-_LETTERS = _Letters()
+def _letters(text: str) -> str:
+    """The text's letters alone."""
+    if text.isascii():
+        return text.translate(_ASCII_LETTERS)
+    return _NO_LETTERS.sub("", text)
+
+
 _SHOWN = _Shown()
 _LATIN = _Latin({**_LOOKALIKES})
 
 
 def _hidden(text: str) -> str:
     """What is written in invisible characters: Unicode tags, and bytes as variation selectors."""
-    if not text or max(text) < "\ufe00":
+    if _INVISIBLE.search(text) is None:
         return ""
     tags = "".join(chr(ord(c) - 0xE0000) for c in text if "\U000e0020" <= c <= "\U000e007e")
     selected = bytes(

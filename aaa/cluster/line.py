@@ -19,6 +19,8 @@ LINGER_S = 0.004
 """How long the first of several waits for others."""
 PATIENCE_S = 5.0
 """How long one request for answers is kept waiting."""
+GONE_S = 0.5
+"""How soon a seat that is gone is looked for again."""
 FORGET_S = 60.0
 """A runner not heard of for so long is forgotten, with its answers: they are on record."""
 
@@ -193,7 +195,10 @@ class RunnerEnd:
             except SeatGone:
                 if self._stopping():
                     self._tell(dict.fromkeys(self._waiting, Granted(stopped="stopping")))
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(GONE_S)
+                continue
+            except Exception as error:  # noqa: BLE001 (it is raised where the wishes came from)
+                self._tell(dict.fromkeys(self._waiting, Granted(broken=repr(error))))
                 continue
             if answers is not None:
                 self._tell(dict(GRANTED.validate_json(answers)))
@@ -202,13 +207,16 @@ class RunnerEnd:
             await self._send([wish for wish, _ in self._waiting.values()])
 
     async def _send(self, wishes: Sequence[Wish]) -> None:
-        try:
-            if wishes:
-                await self._ask(WISHES.dump_json(list(wishes)))
-        except SeatGone:
-            return  # who listens hears of it, and is asked who it is when the seat is back
-        except Exception as error:  # noqa: BLE001 (it is raised where the wish came from)
-            self._tell({key_of(wish): Granted(broken=repr(error)) for wish in wishes})
+        """Say wishes until they are heard, or nobody waits for them any more."""
+        while waited_for := [wish for wish in wishes if key_of(wish) in self._waiting]:
+            try:
+                await self._ask(WISHES.dump_json(waited_for))
+            except SeatGone:
+                await asyncio.sleep(GONE_S)
+            except Exception as error:  # noqa: BLE001 (it is raised where the wish came from)
+                self._tell({key_of(wish): Granted(broken=repr(error)) for wish in waited_for})
+            else:
+                return
 
     def _tell(self, answers: Mapping[Key, Granted]) -> None:
         for key, granted in answers.items():

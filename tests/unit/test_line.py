@@ -25,6 +25,8 @@ class Wire:
         self.granted: Counter[int] = Counter()
         self.crossed: Counter[str] = Counter()
         self.gone = False
+        self.deaf = 0
+        """So many requests that do not get through."""
         self.stopping = False
         self.go = asyncio.Event()
         self.seat = SeatEnd(self.grant)
@@ -39,7 +41,8 @@ class Wire:
 
     async def ask(self, wishes: bytes) -> None:
         self.crossed["ask"] += 1
-        if self.gone:
+        if self.gone or self.deaf:
+            self.deaf = max(0, self.deaf - 1)
             raise SeatGone
         self.seat.ask("runner", wishes)
 
@@ -106,6 +109,28 @@ async def test_a_line_that_breaks_while_the_seat_lives_grants_nothing_twice(wire
     wire.go.set()
     assert len(await texts(await asyncio.gather(late, *asking))) == 6
     assert set(wire.granted.values()) == {1}
+
+
+async def test_a_wish_that_did_not_get_through_is_said_again_to_a_seat_that_knows_the_runner(
+    wire: Wire,
+) -> None:
+    """As when a seat comes up between two wishes: the second is heard, the first was not."""
+    wire.go.set()
+    wire.deaf = 1
+    first = asyncio.create_task(wire.runner(wish(1)))
+    while wire.deaf:
+        await asyncio.sleep(0.001)
+    wire.seat.ask("runner", b"[]")
+    assert await texts([await asyncio.wait_for(first, 30)]) == ["answer 1"]
+    assert wire.granted[1] == 1
+
+
+async def test_a_line_that_cannot_be_read_fails_its_wishes(wire: Wire) -> None:
+    async def broken() -> bytes | None:
+        raise ZeroDivisionError
+
+    runner = RunnerEnd(wire.ask, broken, lambda: False)
+    assert (await runner(wish(1))).broken == "ZeroDivisionError()"
 
 
 async def test_a_runner_that_was_forgotten_says_again_what_it_waits_for(

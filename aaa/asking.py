@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Literal, NamedTuple, Protocol
 
+from aaa.clean import storable
 from aaa.errors import OF_THE_ACCOUNT, OF_THE_REQUEST, TRANSIENT, AAAError, ModelError
 from aaa.failpoints import hit, hit_soon
 from aaa.gate import Gate, Held, RoundStopped
@@ -289,6 +290,5 @@ def _longest(request: Request) -> int:
 
 
 def clean(reply: Reply) -> Reply:
-    """The reply as PostgreSQL and JSON can hold it: NUL and lone surrogates become U+FFFD."""
-    text = reply.text.replace("\0", "\ufffd")
-    return reply.model_copy(update={"text": text.encode("utf-8", "replace").decode()})
+    """The reply as PostgreSQL and JSON can hold it."""
+    return reply.model_copy(update={"text": storable(reply.text)})

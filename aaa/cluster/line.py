@@ -1,9 +1,10 @@
 """The line between a runner and a seat: wishes go over and answers come back, many at a time.
 
 A call to another process costs about as much as all the rest of a wish's way, so wishes of a few
-milliseconds travel together, and so do answers. What may be lost is only what is on the way: a seat that does
-not know the runner (it is new, or has not heard of it for long) says so, and is told again what the runner
-waits for; what it is asking already it does not ask twice. Pure asyncio; `actors.py` puts Ray in between.
+milliseconds travel together, and so do answers. What is on the way may be lost, either way. So whenever the
+line was broken, and when the seat says that it does not know the runner (it is new, or has not heard of it
+for long), the runner says again all that it waits for; what the seat is asking already it does not ask
+twice, and what it recorded it finds. Pure asyncio; `actors.py` puts Ray in between.
 """
 
 import asyncio
@@ -190,13 +191,11 @@ class RunnerEnd:
         """Fetch answers as long as some are waited for."""
         await asyncio.sleep(2 * LINGER_S)  # the seat hears the first wish first
         while self._waiting:
+            answers = None
             try:
                 answers = await self._fetch()
             except SeatGone:
-                if self._stopping():
-                    self._tell(dict.fromkeys(self._waiting, Granted(stopped="stopping")))
-                await asyncio.sleep(GONE_S)
-                continue
+                await self._wait_for_seat()
             except Exception as error:  # noqa: BLE001 (it is raised where the wishes came from)
                 self._tell(dict.fromkeys(self._waiting, Granted(broken=repr(error))))
                 continue
@@ -206,13 +205,19 @@ class RunnerEnd:
             self._unsaid = []
             await self._send([wish for wish, _ in self._waiting.values()])
 
+    async def _wait_for_seat(self) -> None:
+        """A moment; a runner that is to stop waits for no seat."""
+        if self._stopping():
+            self._tell(dict.fromkeys(self._waiting, Granted(stopped="stopping")))
+        await asyncio.sleep(GONE_S)
+
     async def _send(self, wishes: Sequence[Wish]) -> None:
         """Say wishes until they are heard, or nobody waits for them any more."""
         while waited_for := [wish for wish in wishes if key_of(wish) in self._waiting]:
             try:
                 await self._ask(WISHES.dump_json(waited_for))
             except SeatGone:
-                await asyncio.sleep(GONE_S)
+                await self._wait_for_seat()
             except Exception as error:  # noqa: BLE001 (it is raised where the wish came from)
                 self._tell({key_of(wish): Granted(broken=repr(error)) for wish in waited_for})
             else:

@@ -63,6 +63,8 @@ class GroupCommit(Generic[T, R]):
         while self._waiting:
             await self._linger()
             batch = self._batch()
+            if not batch:
+                return  # all that waited went away
             try:
                 await self._together(batch)
             except BaseException:

@@ -15,10 +15,12 @@ class Log:
 
     def __init__(self) -> None:
         self.commits: list[list[int]] = []
+        self.begun = 0
         self.away = False
         self.group = GroupCommit[int, str](self.commit, lambda n: abs(n) % 1000)
 
     async def commit(self, entries: Sequence[int]) -> Sequence[str]:
+        self.begun += 1
         await asyncio.sleep(0.005)
         if self.away:
             raise StoreError("away")
@@ -68,6 +70,16 @@ async def test_who_went_away_before_the_commit_is_left_out(log: Log) -> None:
     tasks[1].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert log.commits == [[0, 2]]
+
+
+async def test_where_all_went_away_nothing_is_committed(log: Log) -> None:
+    task = asyncio.create_task(log.group(1))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.sleep(0.05)
+    assert await log.group(2) == "wrote 2"
+    assert log.begun == 1
 
 
 async def test_a_full_group_does_not_linger(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,8 @@ class Wire:
         self.gone = False
         self.deaf = 0
         """So many requests that do not get through."""
+        self.lossy = 0
+        """So many answers that get lost on their way."""
         self.stopping = False
         self.go = asyncio.Event()
         self.seat = SeatEnd(self.grant)
@@ -57,7 +59,11 @@ class Wire:
             if self.gone or self.seat is not seat:
                 fetching.cancel()
                 raise SeatGone
-        return fetching.result()
+        answers = fetching.result()
+        if self.lossy and answers not in (None, b"[]"):
+            self.lossy -= 1
+            raise SeatGone
+        return answers
 
     def restart(self) -> None:
         self.seat = SeatEnd(self.grant)
@@ -123,6 +129,24 @@ async def test_a_wish_that_did_not_get_through_is_said_again_to_a_seat_that_know
     wire.seat.ask("runner", b"[]")
     assert await texts([await asyncio.wait_for(first, 30)]) == ["answer 1"]
     assert wire.granted[1] == 1
+
+
+async def test_an_answer_that_is_lost_on_its_way_is_asked_for_again(wire: Wire) -> None:
+    wire.go.set()
+    wire.lossy = 1
+    answered = await asyncio.wait_for(asyncio.gather(*(wire.runner(wish(n)) for n in range(3))), 30)
+    assert await texts(answered) == ["answer 0", "answer 1", "answer 2"]
+
+
+async def test_a_stopping_runner_says_nothing_again_to_a_seat_that_is_gone(wire: Wire) -> None:
+    """It is told in the middle of saying all again to a seat that was back for a moment."""
+    asking = asyncio.create_task(wire.runner(wish(1)))
+    await asyncio.sleep(0.05)
+    wire.deaf = 1_000_000
+    wire.restart()
+    await asyncio.sleep(0.7)
+    wire.stopping = True
+    assert (await asyncio.wait_for(asking, 30)).stopped == "stopping"
 
 
 async def test_a_line_that_cannot_be_read_fails_its_wishes(wire: Wire) -> None:

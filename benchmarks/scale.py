@@ -41,6 +41,7 @@ class Reader:
 
     def __init__(self, url: str, round_id: str, after: int = 0) -> None:
         self.first_call_at = 0.0
+        self._since = datetime.now(UTC)
         self.late_s: list[float] = []
         self.finished = 0
         self.last = after
@@ -68,13 +69,15 @@ class Reader:
                 elif line.startswith("data:"):
                     self._event(kind, line)
 
+    def _at(self, line: str) -> datetime:
+        return datetime.fromisoformat(json.loads(line[5:])["at"])
+
     def _event(self, kind: str, line: str) -> None:
-        if kind == "call.started" and not self.first_call_at:
-            self.first_call_at = time.monotonic()
+        if kind == "call.started" and not self.first_call_at and self._at(line) > self._since:
+            self.first_call_at = time.monotonic()  # one of before the restart is no new one
         self.finished += kind == "session.finished"
         if self.last % 20 == 0:  # a sample: the reader shares the machine with what it measures
-            at = datetime.fromisoformat(json.loads(line[5:])["at"])
-            self.late_s.append((datetime.now(UTC) - at).total_seconds())
+            self.late_s.append((datetime.now(UTC) - self._at(line)).total_seconds())
         if kind in ("round.completed", "round.failed", "round.cancelled"):
             self.done.set()
 

@@ -82,7 +82,7 @@ def keep_signals() -> None:
 def collect_seldom() -> None:
     """Have the collector leave alone what an actor has loaded, and look less often at what it makes.
 
-    Nearly all of that is freed by its count: the collector found it to be 5 % of a call's time.
+    Nearly all of that is freed by its count.
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

@@ -151,8 +151,9 @@ _ANCHORS = {
         ###""",
     "forges a message": "system developer admin operator",
     "overrides instructions, in another language": """
-        指 规则 規則 提示 要求 说明 說明 命令 プロンプト ルール 지시 명령 규칙 프롬프트 instruc instruç instruk
-        reglas indica consignes règles anweisung anleitung regel vorgabe regras orienta istruzioni regole инструкц
+        指 规则 規則 提示 要求 说明 說明 命令 プロンプト ルール 지시 명령 규칙 프롬프트
+        instruc instruç instruk reglas indica consignes règles anweisung anleitung regel vorgabe regras
+        orienta istruzioni regole инструкц
         указан правил تعليمات أوامر قواعد निर्देश नियम आदेश talimat yönerge kural aanwijzing polece zasad dẫn quy
         perintah aturan maagizo maelekezo kanuni""",
     "asks to be chosen, in another language": """

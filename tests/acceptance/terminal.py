@@ -120,8 +120,10 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What stands on the screen, a line for each row."""
-        return "\n".join(row.rstrip() for row in self.screen.display)
+        """What stands on the screen, a line for each row; half a wide character is a cell of nothing."""
+        rows = (self.screen.buffer[number] for number in range(self.screen.lines))
+        places = range(self.screen.columns)
+        return "\n".join("".join(row[place].data for place in places).rstrip() for row in rows)
 
     def wait_for(self, pattern: str, within_s: float = 60.0) -> "re.Match[str]":
         """The first match on the screen."""

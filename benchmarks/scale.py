@@ -113,6 +113,9 @@ def watch(meter: Meter, reader: Reader, sessions: int, until: float) -> list[dic
         tenths.append(
             {
                 "share": round(count / sessions, 2),
+                "ramp": not tenths,
+                "calls": calls,
+                "s": now - at,
                 "calls_per_s": calls / (now - at),
                 "cpu_ms": sum(used.values()),
                 "cpu_ms_by": {k: round(v, 3) for k, v in used.items()},
@@ -157,15 +160,20 @@ def one_size(sessions: int, at_once: int, latency_ms: float, runners: int = 1) -
 
 
 def line(found: dict[str, Any]) -> dict[str, object]:
-    """A line of the table: the tenths in which nothing starts or stops."""
-    steady = [t for t in found["tenths"][1:] if 0.1 < t["share"] < 1] or found["tenths"]
+    """A line of the table: the tenths in which nothing starts or stops, together.
+
+    Sessions that began together end together, so one tenth alone says little.
+    """
+    tenths = found["tenths"]
+    steady = [t for t in tenths if not t["ramp"] and t["share"] < 1] or tenths
     middle = steady[len(steady) // 2]
+    calls = sum(t["calls"] for t in steady)
     return {
         "sessions": found["sessions"],
         "at once": found["at_once"],
         "runners": found["runners"],
-        "calls/s": round(statistics.median(t["calls_per_s"] for t in steady)),
-        "CPU ms a call": round(statistics.median(t["cpu_ms"] for t in steady), 2),
+        "calls/s": round(calls / sum(t["s"] for t in steady)),
+        "CPU ms a call": round(sum(t["calls"] * t["cpu_ms"] for t in steady) / calls, 2),
         "runner MiB": middle["mib"].get("runner", 0),
         "seats MiB": middle["mib"].get("seat", 0),
         "supervisor MiB": middle["mib"].get("supervisor", 0),
@@ -190,7 +198,7 @@ def main() -> int:
     where = machine()
     tell(where)
     if given.in_flight:
-        runs = [one_size(max(2000, 6 * n), n, 1000) for n in given.in_flight]
+        runs = [one_size(max(2000, 10 * n), n, 1000) for n in given.in_flight]
     else:
         runs = [
             one_size(sessions, given.at_once, given.latency_ms, runners)

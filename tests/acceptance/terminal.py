@@ -121,9 +121,8 @@ class Terminal:
     @property
     def text(self) -> str:
         """What stands on the screen, a line for each row; half a wide character is a cell of nothing."""
-        rows = (self.screen.buffer[number] for number in range(self.screen.lines))
-        places = range(self.screen.columns)
-        return "\n".join("".join(row[place].data for place in places).rstrip() for row in rows)
+        rows = map(self._cells, range(self.screen.lines))
+        return "\n".join("".join(cell.data for cell in row).rstrip() for row in rows)
 
     def wait_for(self, pattern: str, within_s: float = 60.0) -> "re.Match[str]":
         """The first match on the screen."""
@@ -166,11 +165,14 @@ class Terminal:
         return [self._row(number) for number in range(self.screen.lines)]
 
     def _row(self, number: int) -> Text:
-        row, text = self.screen.buffer[number], Text(no_wrap=True)
-        cells = [row[place] for place in range(self.screen.columns)]
-        for style, run in itertools.groupby(cells, _style):
+        text = Text(no_wrap=True)
+        for style, run in itertools.groupby(self._cells(number), _style):
             text.append("".join(cell.data for cell in run), style)
         return text
+
+    def _cells(self, number: int) -> list[pyte.screens.Char]:
+        row = self.screen.buffer[number]
+        return [row[place] for place in range(self.screen.columns)]
 
 
 def _style(cell: pyte.screens.Char) -> Style:

@@ -95,7 +95,7 @@ def leave(screen: Terminal) -> int:
 def test_a_round_is_watched_from_its_first_calls_to_its_end(
     stage: Stage, size: tuple[int, int]
 ) -> None:
-    round_id = stage.start("small", "latency=fixed:400ms", concurrency=1)
+    round_id = stage.start("small", "latency=fixed:800ms", concurrency=1)
     with stage.watching(round_id, size=size) as screen:
         screen.wait_for(r"● running")
         screen.wait_for(r"[1-9]\d*/6 sessions")
@@ -262,7 +262,7 @@ def test_a_restarted_server_is_found_again_and_that_is_said(stage: Stage) -> Non
     command = [AAA, "serve", "--no-supervisor", "--port"]
     with started([*command, "0"], stage.home) as first:
         url = first.wait_for(r"http://127\.0\.0\.1:(\d+)")
-        round_id = stage.start("small", "latency=fixed:1s", concurrency=2)
+        round_id = stage.start("small", "latency=fixed:2s", concurrency=2)
         with stage.watching(round_id, url=url[0]) as screen:
             screen.wait_for(r"● running")
             screen.wait_for(r"event [1-9]")
@@ -306,13 +306,16 @@ def test_a_stock_client_of_event_streams_misses_nothing_through_two_restarts(sta
 
 
 def test_a_finished_round_is_played_again(stage: Stage) -> None:
-    with stage.watching("--replay", stage.done, "--speed", "0.5x") as screen:
-        screen.wait_for(r"replay at 0\.5x")
-        screen.press("space")
-        screen.wait_for(r"replay at 0\.5x, halted")
-        screen.press("space", "+", "+")
-        screen.wait_for(r"replay at 2x")
+    lasted = stage.start("small", "latency=fixed:400ms", concurrency=1)
+    stage.status(lasted, "completed")
+    with stage.watching("--replay", lasted, "--speed", "0.1x") as screen:
+        screen.wait_for(r"replay at 0\.1x")
         screen.wait_for(r"● running")
+        screen.press("space")
+        screen.wait_for(r"replay at 0\.1x, halted")
+        screen.wait_for(r"● running")
+        screen.press("space", "+", "+")
+        screen.wait_for(r"replay at 0\.4x")
         screen.press(*"++++++")
         screen.wait_for(r"● completed")
         assert leave(screen) == 0
@@ -328,7 +331,7 @@ def test_a_resized_window_is_drawn_anew(stage: Stage) -> None:
 
 
 def test_aaa_run_has_the_same_screen_and_ctrl_c_stops_it_safely(stage: Stage) -> None:
-    stage.faults("latency=fixed:300ms")
+    stage.faults("latency=fixed:2s")
     with new_home() as home:
         for name in ("agents", "scenarios"):
             for path in (stage.home.place / name).iterdir():

@@ -8,6 +8,7 @@ punctuation, blanks, emoji, markup and announcements of an answer is never chose
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
@@ -58,6 +59,7 @@ _OPENERS = frozenset(
     if piece.strip()
 )
 """Announcements of an answer, casefolded, without punctuation. "OK" and "Sure" can be answers."""
+_LONGEST_OPENER = max(map(len, _OPENERS))
 
 
 def has_content(text: str, reference: str | None = None) -> bool:
@@ -66,16 +68,28 @@ def has_content(text: str, reference: str | None = None) -> bool:
     What a known good answer consists of is content too, whatever it is ("Solution" to a question about
     words).
     """
-    said = _pieces(text)
-    if said and reference is not None and said == _pieces(reference):
-        return True
-    return any(piece not in _OPENERS for piece in said) and " ".join(said) not in _OPENERS
+    if _announces_only(text):
+        said = [*_pieces(text)]
+        return bool(said) and reference is not None and said == [*_pieces(reference)]
+    return True
 
 
-def _pieces(text: str) -> list[str]:
+def _announces_only(text: str) -> bool:
+    """Whether every piece is an announcement, or all together are one; reads no further than it must."""
+    said: list[str] = []
+    new = False
+    for piece in _pieces(text):
+        said.append(piece)
+        new = new or piece not in _OPENERS
+        if new and sum(map(len, said)) > _LONGEST_OPENER:
+            return False
+    return not new or " ".join(said) in _OPENERS
+
+
+def _pieces(text: str) -> Iterator[str]:
     """What stands between the marks that end an announcement, as words; empty pieces left out."""
     plain = _MARKUP.sub("\n", unicodedata.normalize("NFKC", text))
-    return [words for words in map(_words, _BREAKS.split(plain)) if words]
+    return filter(None, map(_words, _BREAKS.split(plain)))
 
 
 def _words(piece: str) -> str:

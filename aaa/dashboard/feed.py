@@ -25,6 +25,8 @@ RATE_S = 10.0
 """Time between two looks at ratings: the server computes them anew each time."""
 SAID_S = 4.0
 """How long it is said that the connection is back."""
+GOING = ("queued", "running")
+NOBODY_DRIVES = "nobody drives: no runner was heard of for 15 s; `aaa serve` plays on"
 _BUSY_S = 0.02
 """How long events may be taken in before the screen and the keys get their turn."""
 
@@ -144,7 +146,16 @@ class Feed:
                     course, found = place_in(await self.client.courses(20), round["id"]), True
                 state = states.looked(self.state, dict(round), gates)
                 self.become(replace(state, course=course))
+                if round["status"] in GOING:
+                    await self._ask_who_drives()
             await asyncio.sleep(LOOK_S)
+
+    async def _ask_who_drives(self) -> None:
+        """Not where the round is played from here: its runner may still be starting."""
+        if self._stop_at_pause or self._news not in ("", NOBODY_DRIVES):
+            return
+        if not await self.client.ready():
+            self._say(NOBODY_DRIVES, 2 * LOOK_S)
 
     async def _rate(self) -> None:
         """Ratings again now and then, while verdicts come and who they compare is more than one."""

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.widgets import DataTable, Static
 
 from aaa.client import Client, Round
+from aaa.dashboard.feed import GOING, NOBODY_DRIVES
 from aaa.dashboard.ink import dollars, line
 from aaa.dashboard.panels import STATUS_STYLES
 from aaa.dashboard.screens import COMMON, Deed, Watching, bindings
@@ -16,7 +17,6 @@ from aaa.errors import AAAError
 NEWEST = 100
 """Rounds that are listed."""
 LOOK_S = 2.0
-GOING = ("queued", "running")
 
 
 class RoundsScreen(Watching):
@@ -59,7 +59,7 @@ class RoundsScreen(Watching):
 
     async def _ask_who_drives(self) -> None:
         if not await self._client.ready():
-            self._say("nobody drives: no runner was heard of for 15 s; `aaa serve` plays on")
+            self._say(NOBODY_DRIVES)
 
     def _say(self, words: str) -> None:
         self.query_one("#foot", Static).update(line((f" ⚠ {words}", "bold yellow")))

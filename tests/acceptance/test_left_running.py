@@ -34,7 +34,9 @@ def test_rounds_that_nobody_drives_are_told_so(home: Home) -> None:
         assert "Nobody drives" in home.run("rounds", "ls").stderr
         with terminal([AAA, "watch"], home.env, home.place) as screen:
             screen.wait_for(r"── seats")
+            screen.wait_for(r"⚠ nobody drives: no runner was heard of")
             screen.press("escape")
-            screen.wait_for(r"nobody drives: no runner was heard of")
+            screen.wait_for(r"AAA  rounds")
+            screen.wait_for(r"⚠ nobody drives: no runner was heard of")
             screen.press("q")
             screen.end()

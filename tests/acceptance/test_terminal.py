@@ -70,6 +70,15 @@ def staged() -> Iterator[Stage]:
         lines = "\n".join(map(json.dumps, seeds))
         (home.place / "scenarios" / "small.jsonl").write_text(lines)
         home.scenario("large", 60, judging=judging, budget_usd=3, concurrency=4)
+        home.scenario(
+            "battles",
+            60,
+            protocol={"id": "arena", "options": {"mode": "target"}},
+            seats={"student": ["pupil"], "opponent": ["tutor"], "judge": ["referee"]},
+            judging=judging,
+            budget_usd=3,
+            concurrency=2,
+        )
         stage = Stage(home, url, base.removesuffix("/v1"))
         stage.done = stage.start("small")
         stage.status(stage.done, "completed")
@@ -319,6 +328,17 @@ def test_a_finished_round_is_played_again(stage: Stage) -> None:
         screen.press(*"++++++")
         screen.wait_for(r"● completed")
         assert leave(screen) == 0
+
+
+def test_ratings_tick_while_models_battle(stage: Stage) -> None:
+    round_id = stage.start("battles", "latency=fixed:500ms")
+    board = r"── ratings ─[\s\S]*\n *(?:pupil|tutor) +(\d+)[\s\S]*\n *(?:pupil|tutor) +\d+"
+    with stage.watching(round_id, size=(200, 60)) as screen:
+        first = screen.wait_for(board)[1]
+        screen.wait_for(r"● running")
+        screen.wait_for(board.replace(r"(\d+)", rf"(?!{first}\b)\d+"))
+        leave(screen)
+    stage.api.post(f"/v1/rounds/{round_id}/cancel").raise_for_status()
 
 
 def test_a_resized_window_is_drawn_anew(stage: Stage) -> None:

@@ -54,7 +54,11 @@ def control_plane() -> Iterator[tuple[Home, str]]:
 
 
 def draw(screen: Terminal, name: str, folder: Path) -> None:
-    """Write what the terminal shows now."""
+    """Write what the terminal shows once a frame is whole."""
+    heard = -1
+    while heard != len(screen.written):
+        heard = len(screen.written)
+        screen.read(0.1)
     width, height = screen.screen.columns, screen.screen.lines
     console = Console(
         record=True, width=width, height=height, file=io.StringIO(), force_terminal=True,
@@ -83,7 +87,7 @@ def watched(home: Home, url: str, size: tuple[int, int], folder: Path) -> None:
         draw(screen, "sessions", folder)
         screen.press("enter")
         screen.wait_for(r"AAA  theatre .*● completed")
-        screen.press(*(["down"] * 10 if size == SIZES[0] else []))
+        screen.press(*(["down"] * 36 if size == SIZES[0] else []))
         screen.read(1)
         draw(screen, "theatre", folder)
         screen.press("q")

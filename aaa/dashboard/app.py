@@ -33,6 +33,7 @@ STYLE = """
 Screen { background: ansi_default; color: ansi_default; }
 Toast { width: auto; max-width: 90%; }
 RoundsScreen DataTable, SessionsScreen DataTable { height: 1fr; }
+DataTable > .datatable--header { background: ansi_default; text-style: bold underline; }
 RoundsScreen Static, SessionsScreen Static, SessionScreen Static { height: 1; }
 SessionsScreen Input { border: none; height: 1; padding: 0 1; display: none; }
 """

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pty
+import random
 import re
 import shutil
 import signal
@@ -280,6 +281,55 @@ async def test_an_evaluation_file_is_held_against_pairs(
     await export(settings, wanted(round_id, tmp_path / "p.jsonl", evaluations=(evaluation,)))
     audit = json.loads((tmp_path / "p.audit.json").read_text())
     assert audit["rows"]["dropped"] == {"contamination": 3, "tie": 3}
+
+
+QUESTION = "a farmer has seventeen sheep and all but nine run away so how many sheep are left"
+"""Of an evaluation; more than thirteen words."""
+LEAKING, ASKED, ALIKE, SEEDS = range(3), range(5, 9), range(20, 24), 24
+"""Seeds whose pupil says what it is, whose prompts hold `QUESTION`, whose answers repeat those of seed 19."""
+LONG = range(15)
+"""Seeds whose better answers are longer."""
+
+
+def planted(call: Call) -> str:
+    if call.purpose not in ("draft", "revision"):
+        return say(call)
+    number = int(re.findall(r"Question (\d+)", call.messages[0].content)[0])
+    words = random.Random(f"{min(number, 19)} {call.agent} {call.purpose}").choices(
+        range(9999), k=60
+    )
+    if call.purpose == "draft":
+        return " ".join(map(str, words[:40]))
+    leak = "As an AI language model, " if number in LEAKING and call.agent == "pupil" else ""
+    return f"{leak}better {' '.join(map(str, words if number in LONG else words[:30]))}"
+
+
+async def test_what_is_planted_is_found_at_its_count(
+    settings: Settings, database: Database, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """Duplicates, leaks of identity, contamination and a lean to length; and nothing else is dropped."""
+    asked = {n: f"Question {n}? {QUESTION if n in ASKED else ''}" for n in range(SEEDS)}
+    seeds = {"inline": [{"id": f"s{n:02}", "prompt": prompt} for n, prompt in asked.items()]}
+    scenario, folder = catalogue.scenario("small", {"seeds": seeds})
+    made = await create_round(database, *catalogue.prepare(scenario, folder))
+    await play_round(database, made.id, planted)
+    evaluation = tmp_path / "bench.jsonl"
+    evaluation.write_text(json.dumps({"question": f"{QUESTION}?"}) + "\n")
+    gates = ("identity", "near_duplicate", "contamination")
+    path = tmp_path / "pairs.jsonl"
+    selectors = tuple(("gate", gate) for gate in gates)
+    await export(settings, wanted(made.id, path, selectors=selectors, evaluations=(evaluation,)))
+    audit = json.loads((tmp_path / "pairs.audit.json").read_text())
+    found = {
+        "contamination": 2 * len(ASKED),
+        "identity": len(LEAKING),
+        "near_duplicate": 2 * len(ALIKE),
+    }
+    kept = 2 * SEEDS - sum(found.values())
+    longer = 2 * (len(LONG) - len(ASKED)) - len(LEAKING)
+    assert audit["rows"]["dropped"] == found | {"tie": SEEDS}
+    assert audit["rows"]["kept"] == len(lines(path)) == kept
+    assert audit["metrics"]["chosen_longer"] == pytest.approx(longer / kept, abs=1e-6)
 
 
 async def test_a_set_that_is_refused_is_not_written(

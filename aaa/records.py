@@ -125,34 +125,35 @@ def _lines(lineage: Mapping[str, Sequence[str]], one: str, other: str) -> dict[s
 
 
 def _answer(said: Said) -> dict[str, Any]:
+    turn, seat, agent, purpose, text, model, finish_reason, asked, answered, cost_usd, _ = said
     return {
-        "text": said.text,
-        "agent": said.agent,
-        "model": said.model,
-        "turn": said.turn,
-        "seat": said.seat,
-        "purpose": said.purpose,
-        "finish_reason": said.finish_reason,
-        "prompt_tokens": said.prompt_tokens,
-        "completion_tokens": said.completion_tokens,
-        "cost_usd": said.cost_usd,
+        "text": text,
+        "agent": agent,
+        "model": model,
+        "turn": turn,
+        "seat": seat,
+        "purpose": purpose,
+        "finish_reason": finish_reason,
+        "prompt_tokens": asked,
+        "completion_tokens": answered,
+        "cost_usd": cost_usd,
     }
 
 
 def _vote(vote: Vote, named: Mapping[str, str]) -> dict[str, Any]:
     """A judge's raw answer. A checker said nothing and no model served it: those fields are empty."""
-    words, scores, prefers = vote.words, vote.scores, vote.prefers
+    judge, order, turn, prefers, scores, explanation, error, words = vote
     return {
-        "judge": vote.judge,
+        "judge": judge,
         "model": words.model if words else "",
-        "turn": vote.turn,
-        "shown": SHOWN[named["a"], vote.order],
+        "turn": turn,
+        "shown": SHOWN[named["a"], order],
         "prefers": None if prefers is None else named.get(prefers, prefers),
         "scores": None
         if scores is None
         else {named[side]: scores[side] for side in sorted(scores)},
-        "explanation": vote.explanation,
-        "error": vote.error,
+        "explanation": explanation,
+        "error": error,
         "text": words.text if words else "",
         "choice_logprobs": words.choice_logprobs if words else None,
         "cost_usd": words.cost_usd if words else None,

@@ -6,6 +6,7 @@ Signals stay with whoever runs the process. Left out: TLS, which a proxy in fron
 import asyncio
 import contextlib
 import errno
+import gc
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
@@ -38,6 +39,8 @@ async def serve(
 
     Raises `SetupError`: the port is taken, or others could come in without a token.
     """
+    gc.freeze()  # what was imported stays; a stream of rows would be searched for cycles it has not
+    gc.set_threshold(20_000, 20, 50)
     with _listen(app, host, port) as listening:
         app.state.url = _url(host, listening.getsockname()[1])
         config = uvicorn.Config(

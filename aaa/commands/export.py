@@ -18,13 +18,14 @@ from aaa.commands.export_asked import Asked, Wanted, checked, settled
 from aaa.commands.export_files import (
     Parts,
     beside,
+    hashes_beside,
     is_folder,
     papers,
     whole_folder,
     write_papers,
 )
 from aaa.commands.export_source import Opened, opened
-from aaa.commands.opening import say
+from aaa.commands.opening import say, show_rows
 from aaa.corpus import conditions as failing
 from aaa.corpus import selection as selecting
 from aaa.corpus.audit import Audit
@@ -71,9 +72,11 @@ def seldom_collected() -> Iterator[None]:
     """With cycles looked for less often: records have none, and the search would take half of the time."""
     before = gc.get_threshold()
     gc.set_threshold(200_000, 50, 100)
+    gc.freeze()  # what was imported stays anyway
     try:
         yield
     finally:
+        gc.unfreeze()
         gc.set_threshold(*before)
 
 
@@ -122,8 +125,7 @@ async def _rows(found: Any, asked: Asked, audit: Audit) -> Rows:
 async def _to_stdout(rows: Rows) -> int:
     count = 0
     async for some in rows:
-        for _, row in some:
-            sys.stdout.buffer.write(line(row))
+        show_rows(line(row) for _, row in some)
         count += len(some)
     sys.stdout.buffer.flush()
     return count
@@ -137,6 +139,8 @@ async def _to_file(
     scripts: Mapping[str, Any],
 ) -> int:
     path = Path(asked.output)
+    if asked.wanted.audit:
+        hashes_beside(path, asked_for(asked))
     with whole(path) as draft:
         sink = open_sink(draft, asked.made.columns, kind_of(path))
         async for some in rows:
@@ -146,6 +150,7 @@ async def _to_file(
         told = await audited(place.client, asked, audit, scripts, hashes)
         failing.check(asked.conditions, told["metrics"])
         if asked.wanted.audit:
+            told["hashes"] |= hashes_beside(path, told)
             split = asked.selection.split or "train"
             write_papers(path.parent, papers(told, {"pairs": {split: path.name}}, f"{path.stem}."))
         write_papers(path.parent, beside(asked.made, path))
@@ -217,8 +222,7 @@ async def audited(
             verdicts[outcome] = verdicts.get(outcome, 0) + count
     judges = {n for s in scripts.values() for n in s["scenario"]["seats"].get("judge", [])}
     return {
-        "format": asked.made.format,
-        "selection": "&".join(f"{name}={value}" for name, value in asked.wanted.selectors),
+        **asked_for(asked),
         **audit.report(verdicts, sum(one["spent_usd"] for one in rounds)),
         "rounds": [
             {
@@ -233,6 +237,12 @@ async def audited(
         "hashes": dict(sorted(hashes.items())),
         "versions": versions(),
     }
+
+
+def asked_for(asked: Asked) -> dict[str, str]:
+    """What of an audit is known before anything is read."""
+    selectors = "&".join(f"{name}={value}" for name, value in asked.wanted.selectors)
+    return {"format": asked.made.format, "selection": selectors}
 
 
 async def _measured(client: Client, judge: str) -> Any:
@@ -301,7 +311,7 @@ async def _sessions(client: Client, asked: Asked) -> int:
     if asked.output == "-":
         count = 0
         async for row in _session_rows(client, asked):
-            sys.stdout.buffer.write(line(row))
+            show_rows([line(row)])
             count += 1
         sys.stdout.buffer.flush()
         return count

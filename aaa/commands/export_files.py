@@ -100,6 +100,40 @@ def write_papers(folder: Path, files: Mapping[str, bytes]) -> None:
             draft.write_bytes(content)
 
 
+OF_A_SET = ("format", "selection", "rows", "metrics", "sources")
+"""What of an audit must be the same where two files share it."""
+
+
+def hashes_beside(path: Path, told: Mapping[str, Any]) -> dict[str, str]:
+    """Other file -> its SHA-256, where the papers beside `path` are another file's too: `pairs.jsonl` and
+    `pairs.parquet` share theirs.
+
+    `told`: an audit, or what of it is known so far. Raises `InputError` where they tell of another set.
+    """
+    there = path.parent / f"{path.stem}.audit.json"
+    try:
+        old = json.loads(there.read_text("utf-8"))
+        others = {
+            name: digest
+            for name, digest in old["hashes"].items()
+            if name != path.name and (path.parent / name).is_file()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    differ = [key for key in OF_A_SET if key in told and old.get(key) != _as_json(told[key])]
+    if others and differ:
+        raise InputError(
+            f"{str(there)!r} is the audit of {', '.join(others)}, which holds another set than this "
+            f"(other {', '.join(differ)}): give {path.name!r} another name, move the older file away, or "
+            "leave the audit out (--no-audit)"
+        )
+    return others
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
 def beside(made: Exporter, path: Path) -> dict[str, bytes]:
     """What a trainer must be told of that file; an index that is there already keeps its other entries."""
     found = {}

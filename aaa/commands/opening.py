@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,5 +62,18 @@ def say(text: str = "") -> None:
 
 def show(data: Any) -> None:
     """Data, as JSON on stdout. What could steer a terminal is written as JSON's own escapes."""
-    text = json.dumps(data, ensure_ascii=False, indent=2, default=str)
-    print(_UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text))
+    print(escaped(json.dumps(data, ensure_ascii=False, indent=2, default=str)))
+
+
+def show_rows(rows: Iterable[bytes]) -> None:
+    """JSON lines on stdout: the bytes as they are where it is a pipe; the same JSON with escapes for what
+    could steer a terminal where it is one.
+    """
+    to_a_person = sys.stdout.isatty()
+    for row in rows:
+        sys.stdout.buffer.write(escaped(row.decode()).encode() if to_a_person else row)
+
+
+def escaped(text: str) -> str:
+    """JSON that says the same, without anything that could steer a terminal."""
+    return _UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)

@@ -1,13 +1,12 @@
 """`aaa seeds …`: describe a set of seeds, and draw from it."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from aaa.catalogue import open_catalogue
-from aaa.commands.opening import open_client, say, show
+from aaa.commands.opening import open_client, say, show, show_rows
 from aaa.commands.plot import check_path
 from aaa.commands.plot_seeds import write_plot
 from aaa.commands.rounds import is_file
@@ -136,9 +135,9 @@ def sample(
     """Write the drawn seeds, and tell how they differ from their source. Raises `InputError`."""
     seeds = load(settings, source)
     drawn = draw(seeds, size, random_seed, dict(_weight(text) for text in weights))
-    rows = b"".join(orjson.dumps(_row(seed), option=orjson.OPT_APPEND_NEWLINE) for seed in drawn)
+    rows = [orjson.dumps(_row(seed), option=orjson.OPT_APPEND_NEWLINE) for seed in drawn]
     if output == "-":
-        sys.stdout.buffer.write(rows)
+        show_rows(rows)
         say(f"{len(drawn)} of {len(seeds)} seeds")
         return 0
     if not output.endswith(".jsonl"):
@@ -146,7 +145,7 @@ def sample(
             f"{output!r}: seeds are written as .jsonl; give such a name, or - for stdout"
         )
     try:
-        Path(output).write_bytes(rows)
+        Path(output).write_bytes(b"".join(rows))
     except OSError as error:
         raise SetupError(f"{output!r} cannot be written: {error.strerror}") from error
     table = [

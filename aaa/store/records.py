@@ -20,7 +20,7 @@ from aaa.records import Decided, Record, Said, Vote, Whence, by_checker, record
 from aaa.store.database import Database
 from aaa.store.whence import RoundOf, SessionRow, families, in_order, rounds_of
 
-CHUNK = 500
+CHUNK = 125
 """Sessions read at a time."""
 AHEAD = 2
 """Chunks asked for before they are needed."""
@@ -153,11 +153,15 @@ def _votes(ballots: Sequence[Any], words: Sequence[Any]) -> dict[Place, list[Vot
     """Verdict -> its ballots, in their order."""
     said: dict[Place, Said] = {row[:2]: Said._make((*row[1:-1], _json(row[-1]))) for row in words}
     votes: dict[Place, list[Vote]] = {}
-    for row in ballots:
-        judge, order, turn, prefers, scores, explanation, error = row[2:]
-        spoken = None if by_checker(judge) else said.get((row[0], turn))
-        vote = Vote(judge, order, turn, prefers, _json(scores), explanation, error, spoken)
-        votes.setdefault(row[:2], []).append(vote)
+    for session, verdict, judge, order, turn, prefers, scores, explanation, error in ballots:
+        spoken = said.get((session, turn)) if said and not by_checker(judge) else None
+        scored = None if scores is None else orjson.loads(scores)
+        vote = Vote._make((judge, order, turn, prefers, scored, explanation, error, spoken))
+        place = session, verdict
+        if place in votes:
+            votes[place].append(vote)
+        else:
+            votes[place] = [vote]
     return votes
 
 

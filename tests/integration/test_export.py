@@ -2,13 +2,21 @@
 ends badly.
 """
 
+import contextlib
+import hashlib
 import json
 import os
+import pty
+import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -128,6 +136,19 @@ HOSTILE = [
 async def test_every_text_comes_back_as_it_was_said(
     settings: Settings, database: Database, catalogue: Catalogue, tmp_path: Path, suffix: str
 ) -> None:
+    path = tmp_path / f"pairs.{suffix}"
+    await export(settings, wanted(await played_hostile(database, catalogue), path))
+    rows = lines(path) if suffix == "jsonl" else pq.read_table(path).to_pylist()
+    assert len(rows) == 2 * len(HOSTILE)
+    for number, row in enumerate(rows):
+        said = f"by pupil é 漢 {HOSTILE[number // 2]}", f"by peer é 漢 {HOSTILE[number // 2]}"
+        assert row["chosen"][0]["content"] == f"a better try {said[number % 2]}"
+        assert row["rejected"][0]["content"] == f"a first try {said[number % 2]}"
+
+
+async def played_hostile(database: Database, catalogue: Catalogue) -> str:
+    """A round whose answers hold `HOSTILE`."""
+
     def answer(call: Call) -> str:
         if call.purpose in ("draft", "revision"):
             number = int(call.messages[0].content.split()[1].rstrip("?"))
@@ -138,14 +159,48 @@ async def test_every_text_comes_back_as_it_was_said(
     scenario, folder = catalogue.scenario("small", {"seeds": seeds})
     made = await create_round(database, *catalogue.prepare(scenario, folder))
     await play_round(database, made.id, answer)
-    path = tmp_path / f"pairs.{suffix}"
-    await export(settings, wanted(made.id, path))
-    rows = lines(path) if suffix == "jsonl" else pq.read_table(path).to_pylist()
-    assert len(rows) == 2 * len(HOSTILE)
-    for number, row in enumerate(rows):
-        said = f"by pupil é 漢 {HOSTILE[number // 2]}", f"by peer é 漢 {HOSTILE[number // 2]}"
-        assert row["chosen"][0]["content"] == f"a better try {said[number % 2]}"
-        assert row["rejected"][0]["content"] == f"a first try {said[number % 2]}"
+    return made.id
+
+
+@pytest.mark.parametrize("format", ["trl-dpo", "transcripts"])
+async def test_a_terminal_is_shown_the_same_rows_without_what_steers_it(
+    settings: Settings,
+    database: Database,
+    catalogue: Catalogue,
+    tmp_path: Path,
+    aaa: Callable[..., Any],
+    format: str,
+) -> None:
+    """A pipe gets the file's bytes; a terminal the same JSON, every other control character escaped."""
+    words = ("export", await played_hostile(database, catalogue), "--format", format, "-o")
+    path = tmp_path / "rows.jsonl"
+    assert aaa(*words, str(path), "--no-audit").returncode == 0
+    piped = tmp_path / "piped"
+    with piped.open("wb") as file:
+        assert aaa(*words, "-", stdout=file).returncode == 0
+    assert piped.read_bytes() == path.read_bytes()
+    ours, theirs = pty.openpty()
+    with ThreadPoolExecutor(1) as thread:
+        shown = thread.submit(until_closed, ours)
+        assert aaa(*words, "-", stdout=theirs).returncode == 0
+        os.close(theirs)
+        told = shown.result(60).decode().replace("\r\n", "\n")
+    assert STEERING.search(path.read_text()) is not None
+    assert STEERING.search(told) is None
+    assert [json.loads(line) for line in told.split("\n")[:-1]] == lines(path)
+
+
+STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def until_closed(terminal: int) -> bytes:
+    """All that is written to a pseudo-terminal."""
+    found = b""
+    with contextlib.suppress(OSError):  # the other side is closed
+        while part := os.read(terminal, 65536):
+            found += part
+    os.close(terminal)
+    return found
 
 
 async def test_a_folder_as_the_hub_has_data_sets(
@@ -228,6 +283,55 @@ async def test_an_evaluation_file_is_held_against_pairs(
     assert audit["rows"]["dropped"] == {"contamination": 3, "tie": 3}
 
 
+QUESTION = "a farmer has seventeen sheep and all but nine run away so how many sheep are left"
+"""Of an evaluation; more than thirteen words."""
+LEAKING, ASKED, ALIKE, SEEDS = range(3), range(5, 9), range(20, 24), 24
+"""Seeds whose pupil says what it is, whose prompts hold `QUESTION`, whose answers repeat those of seed 19."""
+LONG = range(15)
+"""Seeds whose better answers are longer."""
+
+
+def planted(call: Call) -> str:
+    if call.purpose not in ("draft", "revision"):
+        return say(call)
+    number = int(re.findall(r"Question (\d+)", call.messages[0].content)[0])
+    words = random.Random(f"{min(number, 19)} {call.agent} {call.purpose}").choices(
+        range(9999), k=60
+    )
+    if call.purpose == "draft":
+        return " ".join(map(str, words[:40]))
+    leak = "As an AI language model, " if number in LEAKING and call.agent == "pupil" else ""
+    return f"{leak}better {' '.join(map(str, words if number in LONG else words[:30]))}"
+
+
+async def test_what_is_planted_is_found_at_its_count(
+    settings: Settings, database: Database, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """Duplicates, leaks of identity, contamination and a lean to length; and nothing else is dropped."""
+    asked = {n: f"Question {n}? {QUESTION if n in ASKED else ''}" for n in range(SEEDS)}
+    seeds = {"inline": [{"id": f"s{n:02}", "prompt": prompt} for n, prompt in asked.items()]}
+    scenario, folder = catalogue.scenario("small", {"seeds": seeds})
+    made = await create_round(database, *catalogue.prepare(scenario, folder))
+    await play_round(database, made.id, planted)
+    evaluation = tmp_path / "bench.jsonl"
+    evaluation.write_text(json.dumps({"question": f"{QUESTION}?"}) + "\n")
+    gates = ("identity", "near_duplicate", "contamination")
+    path = tmp_path / "pairs.jsonl"
+    selectors = tuple(("gate", gate) for gate in gates)
+    await export(settings, wanted(made.id, path, selectors=selectors, evaluations=(evaluation,)))
+    audit = json.loads((tmp_path / "pairs.audit.json").read_text())
+    found = {
+        "contamination": 2 * len(ASKED),
+        "identity": len(LEAKING),
+        "near_duplicate": 2 * len(ALIKE),
+    }
+    kept = 2 * SEEDS - sum(found.values())
+    longer = 2 * (len(LONG) - len(ASKED)) - len(LEAKING)
+    assert audit["rows"]["dropped"] == found | {"tie": SEEDS}
+    assert audit["rows"]["kept"] == len(lines(path)) == kept
+    assert audit["metrics"]["chosen_longer"] == pytest.approx(longer / kept, abs=1e-6)
+
+
 async def test_a_set_that_is_refused_is_not_written(
     settings: Settings, round_id: str, tmp_path: Path
 ) -> None:
@@ -275,6 +379,46 @@ async def test_a_control_plane_gives_the_same_bytes(
     assert len(here) == 5
     for file in here:
         assert (tmp_path / "there" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+async def test_two_files_of_one_set_share_their_papers(
+    settings: Settings, round_id: str, tmp_path: Path
+) -> None:
+    for suffix in ("jsonl", "parquet", "parquet"):
+        await export(settings, wanted(round_id, tmp_path / f"pairs.{suffix}"))
+    audit = json.loads((tmp_path / "pairs.audit.json").read_text())
+    assert set(audit["hashes"]) == {"pairs.jsonl", "pairs.parquet"}
+    for name, digest in audit["hashes"].items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "differs"),
+    [
+        ({"format": "canonical"}, "format"),
+        ({"selectors": (("min_margin", "2"),)}, "selection"),
+        ({"since": True}, "rows, metrics"),
+    ],
+)
+async def test_a_second_set_does_not_take_the_papers_of_the_first(
+    settings: Settings, round_id: str, tmp_path: Path, changes: dict[str, Any], differs: str
+) -> None:
+    out, old = tmp_path / "out", tmp_path / "old.jsonl"
+    one, other = out / "pairs.jsonl", out / "pairs.parquet"
+    await export(settings, wanted(round_id, one))
+    shutil.copy(one, old)
+    before = {file: file.read_bytes() for file in out.iterdir()}
+    if changes.get("since"):
+        changes = {"since": (old,)}
+    asked = wanted(round_id, other)._replace(**changes)
+    with pytest.raises(InputError, match=rf"pairs\.audit\.json.*pairs\.jsonl.*other {differs}"):
+        await export(settings, asked)
+    assert {file: file.read_bytes() for file in out.iterdir()} == before
+    await export(settings, asked._replace(audit=False))
+    one.unlink()  # nobody's papers are taken now
+    await export(settings, asked)
+    audit = json.loads((out / "pairs.audit.json").read_text())
+    assert set(audit["hashes"]) == {"pairs.parquet"}
 
 
 async def test_an_index_of_data_sets_keeps_its_other_entries(
@@ -373,7 +517,9 @@ def aaa(settings: Settings) -> Callable[..., subprocess.CompletedProcess[str]]:
     assert isinstance(settings.database_url, SecretStr)
     url = settings.database_url.get_secret_value()
 
-    def run(*words: str, limit: int = 0, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: str, limit: int = 0, stdout: Any = PIPE, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         code = (
             "import resource, signal, sys\n"
             f"limit = {limit}\n"
@@ -387,7 +533,8 @@ def aaa(settings: Settings) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(
             [sys.executable, "-c", code, *words],
             env=env,
-            capture_output=True,
+            stdout=stdout,
+            stderr=PIPE,
             text=True,
             timeout=120,
         )

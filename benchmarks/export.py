@@ -3,7 +3,7 @@
 `python benchmarks/export.py --pairs 1000000` fills a throw-away PostgreSQL by SQL (sessions of four pairs,
 each with its critique and the two ballots of a judge), then exports it, each time in a process of its own:
 over the command, over REST. Memory is the process's that exports, with all its libraries; PostgreSQL's is
-beside it.
+beside it. Last, how soon the control plane answers those who watch, from a database of that size.
 """
 
 import argparse
@@ -15,8 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from statistics import median, quantiles
 from typing import Any
 
 import httpx
@@ -150,8 +153,9 @@ def measured(home: Path, url: str, command: list[str], pairs: int) -> dict[str, 
     }
 
 
-def over_rest(home: Path, url: str, round_id: str, pairs: int) -> dict[str, Any]:
-    """The same pairs as a stream: how fast, and what the server held before, after a tenth, and at most."""
+@contextmanager
+def control_plane(home: Path, url: str) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+    """A server of its own over that database, as it answers: (client, its process)."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -163,37 +167,64 @@ def over_rest(home: Path, url: str, round_id: str, pairs: int) -> dict[str, Any]
         stderr=subprocess.DEVNULL,
     )
     try:
-        return _streamed(f"http://127.0.0.1:{port}", psutil.Process(server.pid), round_id, pairs)
+        base = f"http://127.0.0.1:{port}"
+        with httpx.Client(base_url=base, timeout=60, trust_env=False) as client:
+            for _ in range(300):
+                try:
+                    client.get("/livez")
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+            yield client, psutil.Process(server.pid)
     finally:
         server.terminate()
         server.wait()
 
 
-def _streamed(base: str, server: psutil.Process, round_id: str, pairs: int) -> dict[str, Any]:
+def streamed(
+    client: httpx.Client, server: psutil.Process, round_id: str, pairs: int
+) -> dict[str, Any]:
+    """The same pairs as a stream: how fast, and what the server held before, after a tenth, and at most."""
+
     def held() -> float:
         return round(server.memory_info().rss / 2**20, 1)
 
-    with httpx.Client(base_url=base, timeout=60, trust_env=False) as client:
-        for _ in range(300):
-            try:
-                client.get("/livez")
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        before, tenth, peak, rows, began = held(), 0.0, 0.0, 0, time.perf_counter()
-        with client.stream("GET", f"/v1/rounds/{round_id}/pairs") as response:
-            for number, part in enumerate(response.iter_raw(1 << 20)):
-                rows += part.count(b"\n")
-                if number % 8 == 0:
-                    peak = max(peak, held())
-                    tenth = peak if rows < pairs / 10 else tenth
-        assert rows == pairs, (rows, pairs)
-        return {
-            "rows_per_s": round(rows / (time.perf_counter() - began)),
-            "before_mib": before,
-            "after_a_tenth_mib": tenth,
-            "peak_mib": peak,
-        }
+    before, tenth, peak, rows, began = held(), 0.0, 0.0, 0, time.perf_counter()
+    with client.stream("GET", f"/v1/rounds/{round_id}/pairs") as response:
+        for number, part in enumerate(response.iter_raw(1 << 20)):
+            rows += part.count(b"\n")
+            if number % 8 == 0:
+                peak = max(peak, held())
+                tenth = peak if rows < pairs / 10 else tenth
+    assert rows == pairs, (rows, pairs)
+    return {
+        "rows_per_s": round(rows / (time.perf_counter() - began)),
+        "before_mib": before,
+        "after_a_tenth_mib": tenth,
+        "peak_mib": peak,
+    }
+
+
+def answered(client: httpx.Client, round_id: str, times: int = 200) -> dict[str, Any]:
+    """Path -> median and 95th percentile of the milliseconds until it was answered, one at a time."""
+    sessions = client.get(f"/v1/rounds/{round_id}/sessions?limit=100").json()
+    last = sessions["items"][-1]["id"]
+    found = {}
+    for path in (
+        "/v1/rounds",
+        f"/v1/rounds/{round_id}",
+        f"/v1/rounds/{round_id}/sessions?limit=100",
+        f"/v1/rounds/{round_id}/sessions?limit=100&cursor={sessions['next']}",
+        f"/v1/sessions/{last}",
+        "/metrics",
+    ):
+        took = []
+        for _ in range(times):
+            began = time.perf_counter()
+            client.get(path).raise_for_status()
+            took.append(1000 * (time.perf_counter() - began))
+        found[path] = [round(n, 1) for n in (median(took), quantiles(took, n=20)[-1])]
+    return found
 
 
 def main() -> None:
@@ -216,7 +247,9 @@ def main() -> None:
             out.unlink()
         found["explain of no row"] = asyncio.run(looked(url))
         if not asked.no_rest:
-            found["rest, trl-dpo"] = over_rest(home / "home", url, round_id, asked.pairs)
+            with control_plane(home / "home", url) as (client, server):
+                found["rest, trl-dpo"] = streamed(client, server, round_id, asked.pairs)
+                found["answered in ms (median, 95 %)"] = answered(client, round_id)
         print(json.dumps(found, indent=2))
 
 

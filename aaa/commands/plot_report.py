@@ -68,8 +68,10 @@ def _whiskers(rows: Sequence[Row], found: Findings, about: str, *, zero: bool) -
 
     def draw(every: "list[Axes]") -> None:
         axes = every[0]
-        for place, (_, agent, figure) in enumerate(shown):
+        for place, (part, agent, figure) in enumerate(shown):
             _whisker(axes, place, _colour(agent, found), figure)
+            if place and part != shown[place - 1][0]:
+                axes.axhline(place - 0.5, color=PALE, linewidth=0.8)
         axes.set_yticks(
             range(len(shown)), [_name(f"{part}: {agent}") for part, agent, _ in shown], fontsize=8
         )

@@ -113,8 +113,8 @@ def findings(of: Material) -> Findings:
     later = _later(found, pair)
     gaps = [
         scores.difference(part, pair[0], agent, passes)
-        for agent in later
         for part in parts
+        for agent in later
         if pair is not None
     ]
     costs = _costs(of)

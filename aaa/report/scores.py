@@ -58,6 +58,12 @@ class Difference(Value):
         of = self.gained + self.lost + self.same
         return (self.gained + self.same / 2) / of if of else None
 
+    @property
+    def decided_rate(self) -> float | None:
+        """The same of the seeds on which they differ; `None` where they never do."""
+        of = self.gained + self.lost
+        return self.gained / of if of else None
+
 
 Scores = Mapping[str, Mapping[str, float]]
 """Agent -> seed -> share of its answers there that pass."""

@@ -29,11 +29,16 @@ def _summary(found: Findings) -> Iterator[Block]:
     for gap in found.differences:
         if gap.after == found.after and not gap.part.startswith("task:"):
             verdict = _verdict(gap.points)
-            rate = "" if gap.win_rate is None else f"; win rate by checker {gap.win_rate:.1%}"
             yield Text(
                 text=f"{gap.after} against {gap.before} on {gap.points.of} seeds, {gap.part}: "
                 f"{_points(gap.points)} points of pass rate, {verdict}. Better on {gap.gained}, worse on "
-                f"{gap.lost}, the same on {gap.same}{rate}."
+                f"{gap.lost}, the same on {gap.same}: it wins {_share(gap.win_rate)}, ties as half"
+                + (
+                    ""
+                    if gap.decided_rate is None
+                    else f", and {gap.decided_rate:.1%} of those decided"
+                )
+                + "."
             )
     for note in found.notes:
         yield Text(text=note)
@@ -71,7 +76,17 @@ def _pass_rates(found: Findings) -> Iterator[Block]:
     )
     yield Picture(name="differences", about=f"Differences of pass rates from {found.before}")
     yield Table(
-        columns=("seeds", "agent", "points", "interval", "better", "worse", "same", "win rate"),
+        columns=(
+            "seeds",
+            "agent",
+            "points",
+            "interval",
+            "better",
+            "worse",
+            "same",
+            "wins",
+            "of decided",
+        ),
         rows=tuple(
             (
                 one.part,
@@ -82,6 +97,7 @@ def _pass_rates(found: Findings) -> Iterator[Block]:
                 str(one.lost),
                 str(one.same),
                 _share(one.win_rate),
+                _share(one.decided_rate),
             )
             for one in found.differences
         ),

@@ -168,7 +168,7 @@ def test_pass_rates_and_paired_differences() -> None:
     gap = difference(part, "pupil", "pupil-g2", passes)
     assert (gap.points.value, gap.points.of) == (0.4, 5)
     assert (gap.gained, gap.lost, gap.same) == (3, 1, 1)
-    assert gap.win_rate == 0.7
+    assert (gap.win_rate, gap.decided_rate) == (0.7, 0.75)
     assert gap.points.low is not None
     assert gap.points.high is not None
     assert gap.points.low < 0.4 < gap.points.high

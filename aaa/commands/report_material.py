@@ -1,8 +1,8 @@
 """What a report is computed from, fetched over the API: rounds, sessions, courses, cards, ratings.
 
-A course stands for its rounds: answers count in those of its gates, and what was taught is known from those
-of its plays. A generation of a round named alone leads to the course that trained it, in the same way. Left
-out: what follows from all that (`aaa/report/`).
+A course stands for its rounds: answers count in those of its examinations, or of its gates where it has none,
+and what was taught is known from those of its other plays. A generation of a round named alone leads to the
+course that trained it, in the same way. Left out: what follows from all that (`aaa/report/`).
 """
 
 import asyncio
@@ -56,11 +56,11 @@ async def material(client: Client, asked: Asked) -> Material:
     answers = await _answers(client, found.rounds)
     there = {one.agent for one in answers}
     courses = await _with_theirs(client, found.courses, generations, there, known)
-    teaching = [row["round"] for one in courses for row in _steps(one, "play") if row["round"]]
+    teaching = [id for one in courses for id in taught_in(one)]
     rounds = [await client.round(id) for id in found.rounds]
-    taught_in = [await client.round(id) for id in teaching if id not in found.rounds]
+    lessons = [await client.round(id) for id in teaching if id not in found.rounds]
     trainings = [training(*one) for one in _trained(courses, generations, there)]
-    spans = {one["id"]: (one["started_at"], one["finished_at"]) for one in (*rounds, *taught_in)}
+    spans = {one["id"]: (one["started_at"], one["finished_at"]) for one in (*rounds, *lessons)}
     spans |= {
         row["data"]["agent"]: (row["started_at"], row["finished_at"])
         for one in courses
@@ -73,7 +73,7 @@ async def material(client: Client, asked: Asked) -> Material:
         random_seed=asked.random_seed,
         compare=asked.compare,
         rounds=tuple(rounds),
-        teaching=tuple(taught_in),
+        teaching=tuple(lessons),
         answers=tuple(answers),
         known=known,
         taught=await _taught(client, teaching, given),
@@ -100,8 +100,23 @@ async def _resolved(client: Client, ids: Sequence[str]) -> _Found:
                 raise NotFound(
                     f"no round and no course {id!r}; `aaa rounds ls` and `aaa courses ls` list them"
                 ) from error
-    gates = [row["round"] for one in courses for row in _steps(one, "gate") if row["round"]]
-    return _Found(list(dict.fromkeys([*rounds, *gates])), courses)
+    rounds += [id for one in courses for id in examined_in(one)]
+    return _Found(list(dict.fromkeys(rounds)), courses)
+
+
+def examined_in(course: Json) -> list[str]:
+    """The rounds on seeds that were held out for the end; a gate's, which choose, where there are none."""
+    drawn = {row["stage"] for row in _steps(course, "draw")}
+    plays = [row["round"] for row in _steps(course, "play") if row["stage"] not in drawn]
+    found = [id for id in plays if id is not None]
+    return found or [row["round"] for row in _steps(course, "gate") if row["round"] is not None]
+
+
+def taught_in(course: Json) -> list[str]:
+    """The rounds of stages that drew seeds to teach with."""
+    drawn = {row["stage"] for row in _steps(course, "draw")}
+    plays = [row for row in _steps(course, "play") if row["stage"] in drawn]
+    return [row["round"] for row in plays if row["round"] is not None]
 
 
 def _steps(course: Json, kind: str) -> list[Json]:

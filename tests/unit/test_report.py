@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from aaa.commands.report import files
+from aaa.commands.report_material import examined_in, taught_in
 from aaa.errors import NotFound
 from aaa.report import energy
 from aaa.report.answers import Answer, Taught, read, taught_by
@@ -341,6 +342,22 @@ def test_joules_from_counters_that_wrap(tmp_path: Path) -> None:
     assert energy.between(found, 100, 115) == 10 + 15 + 20
     assert energy.between(found, 100, 900) is None, "nobody read at its end"
     assert energy.between([], 100, 110) is None
+
+
+# Courses
+
+
+def course(*rows: tuple[str, str, str | None]) -> dict[str, Any]:
+    return {"steps": [{"stage": stage, "kind": kind, "round": id} for stage, kind, id in rows]}
+
+
+def test_a_courses_examinations_count_and_its_gates_where_it_has_none() -> None:
+    taught = (("one", "draw", None), ("one", "play", "p1"), ("one", "gate", "g1"))
+    exams = (("held-out", "play", "e1"), ("held-out", "play", None))
+    assert examined_in(course(*taught, *exams)) == ["e1"]
+    assert examined_in(course(*taught)) == ["g1"]
+    assert taught_in(course(*taught, *exams)) == ["p1"]
+    assert examined_in(course(*taught[:2], ("one", "gate", None))) == []
 
 
 # What is absent is said

@@ -56,7 +56,11 @@ def trained(
 ) -> dict[str, Any]:
     """What a training left; its words are kept beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "train.log").open("a") as log, contextlib.redirect_stdout(log):
+    with (
+        (folder / "train.log").open("a") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
         return train(base, recipe(plain, None, {}), rows, folder.resolve())
 
 

@@ -244,14 +244,15 @@ def main() -> None:
     data(place, asked.sessions)
     held = [*tasks("seen")[: asked.held_out], *tasks("unseen")[: asked.held_out]]
     answers: dict[str, list[list[Answer]]] = {UNTRAINED: [said(place, UNTRAINED, None, held)]}
-    for arm in ARMS:
+    rows = {arm: len((place.folder / arm.data).read_text("utf-8").splitlines()) for arm in ARMS}
+    for arm in (arm for arm in ARMS if rows[arm]):
         adapters = [trained(place, arm, seed, asked) for seed in range(asked.seeds)]
         answers[arm.name] = [said(place, arm.name, one, held) for one in adapters]
     taught = taught_by(one.model_dump(mode="json") for one in tasks("train"))
     print("\n".join(table(answers, taught)))
-    for arm in ARMS:
-        rows = len((place.folder / arm.data).read_text("utf-8").splitlines())
-        print(f"\n{arm.name}: {rows} rows, {asked.steps} steps, {arm.method}")
+    for arm, count in rows.items():
+        told = f"{asked.steps} steps, {arm.method}" if count else "nobody was trained"
+        print(f"\n{arm.name}: {count} rows, {told}")
 
 
 if __name__ == "__main__":

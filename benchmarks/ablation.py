@@ -7,8 +7,8 @@ templates. The table goes to stdout. Whatever is done is kept in a folder: the s
 was.
 
 Arms: co-teaching and best of four by DPO with an SFT term, on their pairs; teacher answers by SFT, on
-whatever the teacher answered, passed or not. Left out: as many model calls each; co-teaching asks more than
-the others.
+whatever the teacher answered, passed or not. Intervals are over tasks; how much trainings differ shows in
+the column of each. Left out: as many model calls each; co-teaching asks more than the others.
 """
 
 import argparse

@@ -153,8 +153,9 @@ def _later(found: Sequence[Player], pair: tuple[str, str] | None) -> list[str]:
     """The generations that are held against the first; where two were named, the second of them."""
     if pair is None:
         return []
-    line = {one.agent: one.line for one in found}
-    own = [one.agent for one in found if one.line == line[pair[0]] and one.agent != pair[0]]
+    first = next(one for one in found if one.agent == pair[0])
+    own = [one.agent for one in found if one.line == first.line]
+    own = own[own.index(pair[0]) + 1 :]
     return own if pair[1] in own else [pair[1]]
 
 

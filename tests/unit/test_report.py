@@ -289,6 +289,8 @@ def test_every_later_generation_is_held_against_the_first() -> None:
     assert refused.after == "pupil-g1"
     chosen = findings(material([*table(), answer("s1", "rival")], compare=("pupil", "rival")))
     assert {one.after for one in chosen.differences} == {"rival"}
+    later = findings(material(table(), compare=("pupil-g1", "pupil-g2")))
+    assert {one.after for one in later.differences} == {"pupil-g2"}
 
 
 def test_costs() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aaa.board import Report as Ratings
-from aaa.client import Client, Json
+from aaa.client import Client, Json, Round
 from aaa.errors import InputError, NotFound
 from aaa.models.weights import adapter_of
 from aaa.report import energy
@@ -60,13 +60,7 @@ async def material(client: Client, asked: Asked) -> Material:
     rounds = [await client.round(id) for id in found.rounds]
     lessons = [await client.round(id) for id in teaching if id not in found.rounds]
     trainings = [training(*one) for one in _trained(courses, generations, there)]
-    spans = {one["id"]: (one["started_at"], one["finished_at"]) for one in (*rounds, *lessons)}
-    spans |= {
-        row["data"]["agent"]: (row["started_at"], row["finished_at"])
-        for one in courses
-        for row in _steps(one, "train")
-        if "agent" in row["data"]
-    }
+    spans = _spans((*rounds, *lessons), courses)
     joules, told = await asyncio.to_thread(_energy, asked.energy, spans)
     return Material(
         asked=asked.ids,
@@ -241,9 +235,21 @@ def _folder(model: str) -> Path | None:
     return None if adapter is None else adapter.parent
 
 
-def _energy(
-    path: Path, spans: dict[str, tuple[str | None, str | None]]
-) -> tuple[dict[str, float], str]:
+Span = tuple[str | None, str | None]
+"""First and last moment, as the API tells them."""
+
+
+def _spans(rounds: Iterable[Round], courses: Iterable[Json]) -> dict[str, Span]:
+    """When each round was played, and each agent trained."""
+    found: dict[str, Span] = {one["id"]: (one["started_at"], one["finished_at"]) for one in rounds}
+    for one in courses:
+        for row in _steps(one, "train"):
+            if "agent" in row["data"]:
+                found[row["data"]["agent"]] = (row["started_at"], row["finished_at"])
+    return found
+
+
+def _energy(path: Path, spans: dict[str, Span]) -> tuple[dict[str, float], str]:
     """(round or agent -> joules, what is to be known of it)."""
     try:
         lines = path.read_text("utf-8").splitlines()

@@ -4,10 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from aaa.board import Board, win_matrix
 from aaa.report import costs
+from aaa.report.answers import KIND
 from aaa.report.changes import Change, Said
 from aaa.report.document import Block, Document, Heading, Picture, Quote, Table, Text
 from aaa.report.findings import Findings
 from aaa.report.lengths import Drift
+from aaa.report.numbers import amount, differences, end, share, shares, signed
+from aaa.report.scores import Difference
 from aaa.resampling import Figure
 
 MOST_LOST = 30
@@ -27,21 +30,20 @@ def document(found: Findings, pictures: Sequence[str]) -> Document:
 
 def _summary(found: Findings) -> Iterator[Block]:
     for gap in found.differences:
-        if gap.after == found.after and not gap.part.startswith("task:"):
-            verdict = _verdict(gap.points)
-            yield Text(
-                text=f"{gap.after} against {gap.before} on {gap.points.of} seeds, {gap.part}: "
-                f"{_points(gap.points)} points of pass rate, {verdict}. Better on {gap.gained}, worse on "
-                f"{gap.lost}, the same on {gap.same}: it wins {_share(gap.win_rate)}, ties as half"
-                + (
-                    ""
-                    if gap.decided_rate is None
-                    else f", and {gap.decided_rate:.1%} of those decided"
-                )
-                + "."
-            )
+        if gap.after == found.after and not gap.part.startswith(KIND):
+            yield Text(text=_told(gap))
     for note in found.notes:
         yield Text(text=note)
+
+
+def _told(gap: Difference) -> str:
+    """A difference in a sentence or two."""
+    decided = "" if gap.decided_rate is None else f", and {gap.decided_rate:.1%} of those decided"
+    return (
+        f"{gap.after} against {gap.before} on {gap.points.of} seeds, {gap.part}: {signed(gap.points.value)} "
+        f"({differences(gap.points)}) points of pass rate, {_verdict(gap.points)}. Better on {gap.gained}, "
+        f"worse on {gap.lost}, the same on {gap.same}: it wins {share(gap.win_rate)}, ties as half{decided}."
+    )
 
 
 def _verdict(points: Figure) -> str:
@@ -64,7 +66,7 @@ def _pass_rates(found: Findings) -> Iterator[Block]:
     yield Table(
         columns=("seeds", "agent", "pass rate", "interval", "of"),
         rows=tuple(
-            (one.part, one.agent, _share(one.share.value), _interval(one.share), str(one.share.of))
+            (one.part, one.agent, share(one.share.value), shares(one.share), str(one.share.of))
             for one in found.rates
         ),
     )
@@ -91,13 +93,13 @@ def _pass_rates(found: Findings) -> Iterator[Block]:
             (
                 one.part,
                 one.after,
-                _signed(one.points.value),
-                _interval(one.points, signed=True),
+                signed(one.points.value),
+                differences(one.points),
                 str(one.gained),
                 str(one.lost),
                 str(one.same),
-                _share(one.win_rate),
-                _share(one.decided_rate),
+                share(one.win_rate),
+                share(one.decided_rate),
             )
             for one in found.differences
         ),
@@ -136,7 +138,7 @@ def _ratings(found: Findings) -> Iterator[Block]:
         rows=tuple(
             (
                 *(str(one.place), one.player, f"{one.rating:.0f}"),
-                f"{_end(one.low)} to {_end(one.high)}",
+                f"{end(one.low)} to {end(one.high)}",
                 *(str(one.wins), str(one.ties), str(one.losses)),
             )
             for one in board.ratings
@@ -160,10 +162,6 @@ def _matrix(board: Board) -> Table:
     )
 
 
-def _end(value: float | None) -> str:
-    return "…" if value is None else f"{value:.0f}"
-
-
 def _training(found: Findings) -> Iterator[Block]:
     if not found.trainings:
         return
@@ -175,7 +173,7 @@ def _training(found: Findings) -> Iterator[Block]:
         rows=tuple(
             (
                 *(one.agent, one.method or "", "" if one.rows is None else str(one.rows)),
-                _amount(one.seconds),
+                amount(one.seconds),
                 *(
                     f"{one.curves[name][-1].value:.4g}" if name in one.curves else ""
                     for name in names
@@ -203,7 +201,7 @@ def _lengths(found: Findings) -> Iterator[Block]:
             (
                 *(one.agent, str(one.answers), f"{one.mean_words:.1f}", f"{one.median_words:g}"),
                 "unknown" if one.mean_tokens is None else f"{one.mean_tokens:.1f}",
-                _share(one.cut_share),
+                share(one.cut_share),
             )
             for one in found.lengths
         ),
@@ -280,10 +278,10 @@ def _cost(found: Findings) -> Iterator[Block]:
         columns=("what", "kind", "seconds", "calls", "tokens", "dollars", "joules"),
         rows=tuple(
             (
-                *(one.what, one.kind, _amount(one.seconds), _amount(one.calls)),
-                _amount(one.tokens),
+                *(one.what, one.kind, amount(one.seconds), amount(one.calls)),
+                amount(one.tokens),
                 "" if one.usd is None else f"{one.usd:.4f}",
-                _amount(one.joules),
+                amount(one.joules),
             )
             for one in every
         ),
@@ -309,26 +307,3 @@ def _basis(found: Findings) -> Iterator[Block]:
                 for one in found.players
             ),
         )
-
-
-def _amount(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}".replace(",", " ")
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:+.1f}"
-
-
-def _points(of: Figure) -> str:
-    return f"{_signed(of.value)} ({_interval(of, signed=True)})"
-
-
-def _interval(of: Figure, *, signed: bool = False) -> str:
-    if of.low is None or of.high is None:
-        return ""
-    write = _signed if signed else _share
-    return f"{write(of.low)} to {write(of.high)}"

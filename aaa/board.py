@@ -121,3 +121,13 @@ class Report(Value):
     """Tag -> its battles."""
     boards: tuple[Board, ...]
     """Empty where there are no battles."""
+
+
+def win_matrix(board: Board) -> list[dict[str, object]]:
+    """A row a player: opponent -> battles won against it, ties as half; pairs that never met are left out."""
+    rows: dict[str, dict[str, object]] = {r.player: {"player": r.player} for r in board.ratings}
+    for match in board.matchups:
+        if match.wins + match.ties + match.losses:
+            rows[match.player][match.opponent] = f"{match.wins + match.ties / 2:g}"
+            rows[match.opponent][match.player] = f"{match.losses + match.ties / 2:g}"
+    return list(rows.values())

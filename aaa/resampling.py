@@ -11,6 +11,7 @@ continuity correction (Newcombe 1998, "Two-sided confidence intervals for the si
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ CELLS = 4_000_000
 
 
 class Figure(Value):
-    """A figure with its 99 % interval; all `None` where nothing could be counted."""
+    """A figure with its interval, at 99 % unless told otherwise; all `None` where nothing could be told."""
 
     value: float | None
     low: float | None
@@ -44,12 +45,20 @@ class Figure(Value):
 class Sample:
     """Observations in groups, and resamples of the groups."""
 
-    def __init__(self, groups: Sequence[str], *, resamples: int = RESAMPLES, seed: int = 0) -> None:
+    def __init__(
+        self,
+        groups: Sequence[str],
+        *,
+        resamples: int = RESAMPLES,
+        seed: int = 0,
+        level: float = LEVEL,
+    ) -> None:
         self._group = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)[
             1
         ]
         self._resamples = resamples
         self._seed = seed
+        self._level = level
         self.size = len(groups)
 
     def figure(self, figures: Figures, of: int, outer: tuple[float, float] | None = None) -> Figure:
@@ -58,7 +67,7 @@ class Sample:
         if not math.isfinite(value):
             return Figure(value=None, low=None, high=None, of=of)
         drawn = np.concatenate([figures(weights) for weights in self._weights()])
-        tail = 100 * (1 - LEVEL) / 2
+        tail = 100 * (1 - self._level) / 2
         ends = [value, *(np.nanpercentile(drawn, (tail, 100 - tail))), *(outer or ())]
         low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
         return Figure(value=round(value, 6), low=round(low, 6), high=round(high, 6), of=of)
@@ -67,7 +76,8 @@ class Sample:
         """sum(of) / sum(among), both per observation; `among` counts the chances."""
         top, bottom = np.asarray(of, dtype=float), np.asarray(among, dtype=float)
         chances = int(bottom.sum())
-        outer = wilson(float(top.sum()) / chances, chances) if chances else None
+        z = quantile(self._level)
+        outer = wilson(float(top.sum()) / chances, chances, z) if chances else None
         return self.figure(lambda w: divide(w @ top, w @ bottom), chances, outer)
 
     def _weights(self) -> Iterator[Floats]:
@@ -88,13 +98,18 @@ def divide(top: Floats, bottom: Floats) -> Floats:
     return result
 
 
-def wilson(share: float, of: int) -> tuple[float, float]:
+def quantile(level: float) -> float:
+    """The normal quantile of a two-sided interval of that level."""
+    return Z if level == LEVEL else NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def wilson(share: float, of: int, z: float = Z) -> tuple[float, float]:
     """The continuity-corrected interval of a share of `of` independent chances."""
 
     def end(sign: int) -> float:
-        inner = Z**2 + sign * 2 - 1 / of + 4 * share * (of * (1 - share) - sign)
-        root = Z * math.sqrt(max(0.0, inner))
-        return (2 * of * share + Z**2 + sign * (1 + root)) / (2 * (of + Z**2))
+        inner = z**2 + sign * 2 - 1 / of + 4 * share * (of * (1 - share) - sign)
+        root = z * math.sqrt(max(0.0, inner))
+        return (2 * of * share + z**2 + sign * (1 + root)) / (2 * (of + z**2))
 
     low = 0.0 if share <= 0 else max(0.0, end(-1))
     high = 1.0 if share >= 1 else min(1.0, end(1))

@@ -43,6 +43,7 @@ for _command in (
     data.export,
     data.explain,
     data.ratings,
+    data.report,
     catalogue.agents,
     catalogue.judges,
     catalogue.scenarios,

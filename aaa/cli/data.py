@@ -114,3 +114,34 @@ def ratings(matrix: bool, plot: Path | None, as_json: bool, **query: Any) -> Non
     from aaa.commands.ratings import ratings as command
 
     run_to_end(command(settings(), Wanted(**query), matrix=matrix, plot=plot, as_json=as_json))
+
+
+@click.command()
+@click.argument("ids", metavar="ROUND|COURSE", nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="A folder.")
+@click.option("--seed", "random_seed", type=int, default=0, show_default=True,
+              help="Draws the examples.")  # fmt: skip
+@click.option(
+    "--compare", nargs=2, metavar="BEFORE AFTER", help="Agents; else first and last generation."
+)
+@click.option("--taught", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="Seeds files that students were taught with.")  # fmt: skip
+@click.option("--energy", type=click.Path(path_type=Path, dir_okay=False),
+              help="Readings of RAPL; AAA_HOME/energy.jsonl.")  # fmt: skip
+@as_json
+def report(
+    ids: tuple[str, ...],
+    output: Path | None,
+    random_seed: int,
+    compare: tuple[str, str] | None,
+    taught: tuple[Path, ...],
+    energy: Path | None,
+    as_json: bool,
+) -> None:
+    """Write what rounds and courses came to: pass rates, ratings, lengths, losses, examples, cost."""
+    from aaa.commands.report import report as command
+    from aaa.commands.report_material import Asked
+
+    found = settings()
+    asked = Asked(ids, random_seed, compare, taught, energy or found.home / "energy.jsonl")
+    run_to_end(command(found, asked, output, as_json))

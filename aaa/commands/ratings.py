@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from aaa.board import Board, Matchup, Rating, Report
+from aaa.board import Board, Matchup, Rating, Report, win_matrix
 from aaa.commands.opening import open_client, say, show
 from aaa.commands.plot import check_path, write_plot
 from aaa.commands.table import print_rows
@@ -120,16 +120,6 @@ def _versus(match: Matchup) -> Mapping[str, object]:
         "apart": match.more == 0,
         "battles_more": match.more or None,
     }
-
-
-def win_matrix(board: Board) -> list[dict[str, object]]:
-    """A row a player: opponent -> battles won against it, ties as half; pairs that never met are left out."""
-    rows: dict[str, dict[str, object]] = {r.player: {"player": r.player} for r in board.ratings}
-    for match in board.matchups:
-        if match.wins + match.ties + match.losses:
-            rows[match.player][match.opponent] = f"{match.wins + match.ties / 2:g}"
-            rows[match.opponent][match.player] = f"{match.losses + match.ties / 2:g}"
-    return list(rows.values())
 
 
 def _counted(report: Report) -> str:

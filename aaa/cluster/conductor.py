@@ -20,7 +20,7 @@ import aaa
 from aaa.board import Method
 from aaa.catalogue import Catalogue, open_catalogue
 from aaa.cluster.training import Unwanted, train
-from aaa.curriculum.course import CourseScript, Learner, Step, scenario_of, steps, take
+from aaa.curriculum.course import CourseScript, Learner, Step, scenario_of, steps, take, use_of
 from aaa.curriculum.gate import Bound, admission
 from aaa.curriculum.hand_off import filled
 from aaa.curriculum.sampling import shifts
@@ -164,11 +164,17 @@ class Conductor:
                 return found
         return ()
 
-    async def _seeds(self, course: Course, row: StepRow, step: Step, stage: Stage) -> list[Seed]:
+    async def _seeds(
+        self, course: Course, row: StepRow, step: Step, scenario: Scenario
+    ) -> list[Seed]:
         """What a play is played on."""
         assert step.play is not None
+        stage = scenario.stages[step.stage]
         on = stage.plays[step.play].seeds
         seeds: list[Seed] = []
+        if isinstance(on, Seeds):
+            found = await courses.seeds_of(self._database, self._id, str(use_of(scenario, step)))
+            return [seed for seed, _ in found]
         if on in ("slice", "both"):
             found = await courses.seeds_of(self._database, self._id, POOL, step.stage)
             seeds += [seed for seed, _ in found]
@@ -193,11 +199,13 @@ class Conductor:
         if row.round is not None:
             await self._follow(row.round, step)
             return
-        seeds = await self._seeds(course, row, step, script.scenario.stages[step.stage])
+        seeds = await self._seeds(course, row, step, script.scenario)
         if not seeds:
             await courses.end_step(self._database, self._id, step, {"skipped": "no seeds"})
             return
-        await self._start(course, script, step, Learner(course.student, course.parent), seeds)
+        _, *before = await self._names(course)
+        who = Learner(course.student, course.parent, tuple(reversed(before)))
+        await self._start(course, script, step, who, seeds)
 
     async def _start(
         self, course: Course, script: CourseScript, step: Step, who: Learner, seeds: list[Seed]
@@ -396,7 +404,8 @@ class Conductor:
         assert stage.gate is not None
         trained = _trained(course, stage)
         if row.round is None:
-            found = await courses.seeds_of(self._database, self._id, f"gate:{stage.name}")
+            use = str(use_of(script.scenario, step))
+            found = await courses.seeds_of(self._database, self._id, use)
             who = Learner(trained, course.student)
             await self._start(course, script, step, who, [seed for seed, _ in found])
         elif await self._follow(row.round, step):

@@ -114,8 +114,8 @@ async def create_course(
         ]
         await connection.execute(insert(steps), rows)
         await _insert_seeds(connection, made, POOL, prepared.pool)
-        for stage, seeds in prepared.gates.items():
-            await _insert_seeds(connection, made, f"gate:{stage}", seeds)
+        for use, seeds in prepared.apart.items():
+            await _insert_seeds(connection, made, use, seeds)
         return await _find(connection, made)
 
 

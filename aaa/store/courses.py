@@ -330,6 +330,18 @@ async def begin_step(
         )
 
 
+async def note_step(
+    database: Database, course_id: str, position: int, data: Mapping[str, Any]
+) -> None:
+    """Say how a step that is under way stands; one that is done keeps what it found."""
+    async with database.begin() as connection:
+        await connection.execute(
+            update(steps)
+            .where(*_place(course_id, position), steps.c.status == "running")
+            .values(data=dict(data))
+        )
+
+
 async def end_step(
     database: Database,
     course_id: str,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import aaa
 from aaa.errors import InputError, SetupError
+from aaa.training.progress import METRICS
 from aaa.training.recipe import Recipe, write
 
 
@@ -62,13 +63,12 @@ def train(base: Base, recipe: Recipe, data: list[dict[str, Any]], output: Path) 
     write(recipe, output / "recipe.yaml")
     model, tokenizer = load(base)
     trainer = _trainer(model, tokenizer, recipe, data, output)
+    trainer.add_callback(_told(output))
     checkpoints = sorted(output.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
     trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
     trainer.model.save_pretrained(output / "lora")
     history = trainer.state.log_history
-    (output / "metrics.jsonl").write_text(
-        "".join(json.dumps(row) + "\n" for row in history), "utf-8"
-    )
+    _write_metrics(history, output)
     from aaa.training.adapter import write_adapter
     from aaa.training.report import write_card, write_curves
 
@@ -89,6 +89,24 @@ def train(base: Base, recipe: Recipe, data: list[dict[str, Any]], output: Path) 
     draft.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     draft.replace(done)
     return result
+
+
+def _told(output: Path) -> Any:
+    """Has everything logged so far written at each step, for whoever watches."""
+    import transformers
+
+    class Told(transformers.TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            _write_metrics(state.log_history, output)
+
+    return Told()
+
+
+def _write_metrics(history: Sequence[dict[str, Any]], output: Path) -> None:
+    """Whole or not at all: a training that goes on from a checkpoint tells again what came after it."""
+    draft = output / f"{METRICS}.part"
+    draft.write_text("".join(json.dumps(row) + "\n" for row in history), "utf-8")
+    draft.replace(output / METRICS)
 
 
 def _libraries() -> tuple[Any, Any]:

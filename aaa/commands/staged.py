@@ -24,6 +24,8 @@ from aaa.training.progress import words
 from aaa.yaml_files import read_yaml
 
 LOOK_S = 0.5
+LAST = "last"
+"""As what to resume: the newest of the scenario that is not over; a new one, where all are."""
 TOLD_EVERY = 10
 """Steps of a training between two lines about it."""
 Everything = Callable[[Settings, Catalogue, asyncio.Event], AbstractAsyncContextManager[Client]]
@@ -134,17 +136,25 @@ def _tell_training(course: Json, heard: int) -> int:
 
 
 async def _begin(client: Client, name: str, asked: Asked) -> Json:
-    if asked.resume is None:
+    resume = await _unfinished(client, name) if asked.resume == LAST else asked.resume
+    if resume is None:
         made = await client.start_course({"scenario": name, "overrides": asked.overrides})
         say(f"Course {made['id']}: {len(made['stages'])} stages. Ctrl-C stops it safely.")
         return made
-    found = await client.course(asked.resume)
+    found = await client.course(resume)
     if found["status"] == "paused":
-        found = await client.move_course(asked.resume, "resume")
+        found = await client.move_course(resume, "resume")
     done = sum(row["status"] == "done" for row in found["steps"])
     stage = f" with stage {found['stage']}" if found["stage"] else ""
-    say(f"Course {asked.resume} goes on{stage}: {done} of {len(found['steps'])} steps are done")
+    say(f"Course {resume} goes on{stage}: {done} of {len(found['steps'])} steps are done")
     return found
+
+
+async def _unfinished(client: Client, name: str) -> str | None:
+    """The newest course of that scenario that is not over."""
+    open_ = ("running", "paused")
+    found = [one for one in await client.courses(50) if one["status"] in open_]
+    return next((str(one["id"]) for one in found if one["scenario"] == name), None)
 
 
 async def _follow(client: Client, course_id: str, stop: asyncio.Event, told: int) -> int:

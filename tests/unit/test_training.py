@@ -16,7 +16,7 @@ from aaa.settings import Settings
 from aaa.training.adapter import NAMES, write_adapter
 from aaa.training.progress import progress, words
 from aaa.training.recipe import Recipe, recipe, usual
-from aaa.training.trainer import Base, rows, train
+from aaa.training.trainer import Base, _completed, rows, train
 
 HEADS, KV_HEADS, WIDTH, RANK = 4, 2, 32, 3
 OUTPUTS = {"q_proj": WIDTH, "k_proj": WIDTH // 2, "v_proj": WIDTH // 2, "o_proj": WIDTH}
@@ -179,6 +179,12 @@ def test_single_keys_go_over_the_file_and_the_file_over_the_defaults(tmp_path: P
     file.write_text("betta: 0.3\n")
     with pytest.raises(InputError, match=r"recipe\.yaml.*betta"):
         recipe(usual("dpo", 100_000_000, 400), file, {})
+
+
+def test_sft_learns_the_last_answer_alone() -> None:
+    said = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user")]
+    answer = {"role": "assistant", "content": "4"}
+    assert _completed({"messages": [*said, answer]}) == {"prompt": said, "completion": [answer]}
 
 
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:

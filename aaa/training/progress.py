@@ -35,8 +35,9 @@ def progress(output: Path) -> dict[str, float]:
 
 
 def words(told: dict[str, Any]) -> str:
-    """`step 12, loss 0.512, margin 1.31`; `""` where nothing is known."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in told.items())
+    """`step 12, loss 0.512, margin 1.31`, in this order however they come; `""` where nothing is known."""
+    found = {name: told[name] for name in ("step", *TOLD.values()) if name in told}
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in found.items())
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,5 @@
-# make demo: the whole job on this machine. make test: the whole suite. Both set up what they need.
+# make demo: the whole job on this machine. make flywheel: students taught, trained and examined. make test: the whole
+# suite. Each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,12 +8,19 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test check bench chaos lock setup setup-dev setup-trainers clean
+.PHONY: demo flywheel test check bench chaos lock setup setup-dev setup-trainers clean
 .DELETE_ON_ERROR:
 
 demo: setup
 	@$(BIN)/aaa models pull smollm2-135m qwen2.5-coder-1.5b
 	@$(BIN)/aaa run quickstart --next-steps
+
+# About 45 minutes on two cores. Killed anywhere, the same command goes on where it was.
+FLYWHEEL := $(or $(AAA_HOME),.aaa)/flywheel
+flywheel: setup-trainers
+	@$(BIN)/aaa models pull smollm2-135m qwen2.5-coder-1.5b
+	@$(BIN)/aaa run flywheel --resume last
+	@$(BIN)/aaa report $$($(BIN)/aaa courses ls --limit 1 --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["items"][0]["id"])') -o $(FLYWHEEL)
 
 # two workers: acceptance tests mostly wait for processes to start
 test: check setup-trainers

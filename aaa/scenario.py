@@ -184,11 +184,12 @@ class StagePlay(Value):
     protocol: ProtocolChoice
     seats: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Seats that are held otherwise than in the scenario. `$student` is the student as it is by then,
-    `$parent` the generation before it; a seat may name both."""
+    `$parent` the generation before it, `$generations` its whole line; a seat may name several."""
     judging: Judging | None = None
     """`None`: the scenario's."""
-    seeds: Literal["slice", "evolved", "both"] = "both"
-    """The stage's own seeds, those that its earlier plays evolved, or both."""
+    seeds: Literal["slice", "evolved", "both"] | Seeds = "both"
+    """The stage's own seeds, those that its earlier plays evolved, or both; or, in a stage that takes no
+    slice, held-out seeds: none of them may be among the scenario's."""
 
 
 Kind = Literal["sft", "dpo", "rm"]
@@ -224,13 +225,16 @@ class Gate(Value):
     """It must win more often against its parent, ties as half …"""
     level: float = Field(0.95, gt=0.5, lt=1)
     """… with this confidence."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Of the arena in which the two meet, such as `temperature: 0`."""
 
 
 class Stage(Value):
     """A step of a progressive curriculum: a slice of the seeds, what is played on it, what comes of it."""
 
     name: str = Field(pattern=NAME)
-    slice: Slice
+    slice: Slice | None = None
+    """`None`: the stage is an examination. Nobody is taught, and its plays are on held-out seeds."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Tag -> how much likelier its seeds are drawn; 1 where none is given."""
     follow: Literal["nothing", "skill_gap"] = "nothing"
@@ -245,6 +249,26 @@ class Stage(Value):
     """Pause once the data is written, so that somebody can train by hand and register what came of it."""
     gate: Gate | None = None
     """`None`: a trained student goes on as it is."""
+
+    @model_validator(mode="after")
+    def _taught_or_examined(self) -> "Stage":
+        own = [play for play in self.plays if isinstance(play.seeds, Seeds)]
+        if self.slice is not None and own:
+            raise ValueError(
+                "a stage with a `slice` is played on it; plays with held-out `seeds` of their own are a "
+                "stage without one"
+            )
+        if self.slice is None and len(own) < len(self.plays):
+            raise ValueError(
+                "give `slice`, the seeds that the stage takes; or, for an examination, each of its plays "
+                "`seeds: {file: …}` of its own"
+            )
+        if self.slice is None and (self.data or self.train or self.wait):
+            raise ValueError(
+                "a stage without a `slice` is an examination: from it nothing is learnt, so it has no "
+                "`data`, `train` or `wait`"
+            )
+        return self
 
 
 class Export(Value):
@@ -332,7 +356,9 @@ class Scenario(Value):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two stages are called {name!r}")
-        ranges = sorted((s.slice.range, s.name) for s in self.stages if s.slice.range is not None)
+        ranges = sorted(
+            (s.slice.range, s.name) for s in self.stages if s.slice and s.slice.range is not None
+        )
         for (before, one), (after, other) in pairwise(ranges):
             if after[0] < before[1]:
                 raise ValueError(

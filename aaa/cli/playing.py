@@ -9,7 +9,11 @@ from aaa.cli._shared import as_json, end, overrides_of, run_to_end, settings
 
 @click.command()
 @click.argument("scenario")
-@click.option("--resume", metavar="ROUND", help="Go on with this round instead of starting one.")
+@click.option(
+    "--resume",
+    metavar="ROUND",
+    help="Go on with this round or course; `last`: with the newest that is not over, if any.",
+)
 @click.option("--budget-usd", type=click.FloatRange(min=0), help="Pause before spending more.")
 @click.option("--limit", type=click.IntRange(min=1), help="Take the first so many seeds.")
 @click.option("--set", "settings_", metavar="KEY=VALUE", multiple=True, help="Change the scenario.")

@@ -20,8 +20,8 @@ import aaa
 from aaa.board import Method
 from aaa.catalogue import Catalogue, open_catalogue
 from aaa.cluster.training import Unwanted, train
-from aaa.curriculum.course import CourseScript, Learner, Step, scenario_of, steps, take
-from aaa.curriculum.gate import Bound, admission
+from aaa.curriculum.course import CourseScript, Learner, Step, scenario_of, steps, take, use_of
+from aaa.curriculum.gate import Bound, admission, passed
 from aaa.curriculum.hand_off import filled
 from aaa.curriculum.sampling import shifts
 from aaa.curriculum.skill_gap import Gap, gaps
@@ -42,6 +42,7 @@ from aaa.store.generations import Generation, admit, list_generations, register
 from aaa.store.reading import transcripts
 from aaa.store.rounds import LIVE, create_round, get_round
 from aaa.store.steering import cancel_round, pause_for
+from aaa.training.progress import progress
 from aaa.types import Seed
 
 log = logging.getLogger(__name__)
@@ -164,11 +165,17 @@ class Conductor:
                 return found
         return ()
 
-    async def _seeds(self, course: Course, row: StepRow, step: Step, stage: Stage) -> list[Seed]:
+    async def _seeds(
+        self, course: Course, row: StepRow, step: Step, scenario: Scenario
+    ) -> list[Seed]:
         """What a play is played on."""
         assert step.play is not None
+        stage = scenario.stages[step.stage]
         on = stage.plays[step.play].seeds
         seeds: list[Seed] = []
+        if isinstance(on, Seeds):
+            found = await courses.seeds_of(self._database, self._id, str(use_of(scenario, step)))
+            return [seed for seed, _ in found]
         if on in ("slice", "both"):
             found = await courses.seeds_of(self._database, self._id, POOL, step.stage)
             seeds += [seed for seed, _ in found]
@@ -191,13 +198,15 @@ class Conductor:
 
     async def _play(self, course: Course, row: StepRow, script: CourseScript, step: Step) -> None:
         if row.round is not None:
-            await self._follow(row.round, step)
+            await self._follow(row.round, script.scenario, step)
             return
-        seeds = await self._seeds(course, row, step, script.scenario.stages[step.stage])
+        seeds = await self._seeds(course, row, step, script.scenario)
         if not seeds:
             await courses.end_step(self._database, self._id, step, {"skipped": "no seeds"})
             return
-        await self._start(course, script, step, Learner(course.student, course.parent), seeds)
+        _, *before = await self._names(course)
+        who = Learner(course.student, course.parent, tuple(reversed(before)))
+        await self._start(course, script, step, who, seeds)
 
     async def _start(
         self, course: Course, script: CourseScript, step: Step, who: Learner, seeds: list[Seed]
@@ -226,7 +235,7 @@ class Conductor:
         now = open_catalogue(self._settings)
         return Catalogue(now.agent_folders, now.scenario_folders, script.cards)
 
-    async def _follow(self, round_id: str, step: Step) -> bool:
+    async def _follow(self, round_id: str, scenario: Scenario, step: Step) -> bool:
         """Whether the step's round has completed; a play's step then ends, a course stops with its round."""
         found = await get_round(self._database, round_id)
         if found.status == "completed":
@@ -234,13 +243,23 @@ class Conductor:
                 mode="json", include={"sessions", "turns", "verdicts", "pairs", "spent_usd"}
             )
             if step.kind == "play":
-                await courses.end_step(self._database, self._id, step, counts)
+                passes = await self._passed(scenario, step, round_id)
+                await courses.end_step(self._database, self._id, step, counts | {"passed": passes})
             return True
         if found.status in ("paused", "failed", "cancelled"):
             reason = found.reason or found.status
             message = f"round {round_id} is {found.status}: {found.message or reason}"
             await self._stop(reason, message)
         return False
+
+    async def _passed(self, scenario: Scenario, step: Step, round_id: str) -> list[dict[str, Any]]:
+        """How each agent's answers to held-out seeds fared with their checkers, where these are applied."""
+        play = None if step.play is None else scenario.stages[step.stage].plays[step.play]
+        judging = (play and play.judging) or scenario.judging
+        if judging.checker == "off" or use_of(scenario, step) is None:
+            return []
+        met = [t async for t in transcripts(self._database, [round_id])]
+        return [one.model_dump(mode="json") for one in await asyncio.to_thread(passed, met)]
 
     # Data and training
 
@@ -347,7 +366,10 @@ class Conductor:
         await courses.begin_step(self._database, self._id, step.position)
         began = time.time()
         trained = folder / "train.log"
-        told = await train(command, folder, trained, stage.train.timeout_s, self._wanted)
+        watching = _Training(self._database, self._id, step.position, output)
+        told = await train(
+            command, folder, trained, stage.train.timeout_s, self._settings.home, watching.look
+        )
         hit("course.trained")
         card = child(parent, student, number, told)
         await asyncio.to_thread(write_card, self._settings.home, card)
@@ -370,6 +392,7 @@ class Conductor:
             "log": str(trained),
             "exit_code": 0,
             "seconds": round(time.time() - began, 1),
+            "progress": await asyncio.to_thread(progress, output),
         }
         await courses.end_step(self._database, self._id, step, data)
 
@@ -382,13 +405,6 @@ class Conductor:
         cards = [catalogue.card(name) for name in catalogue.agents()]
         return max(next_number(cards, student), *(g.generation + 1 for g in known), 1)
 
-    async def _wanted(self) -> bool:
-        """Whether the course has not been cancelled; a database that is away has not said so."""
-        try:
-            return (await courses.get_course(self._database, self._id)).status != "cancelled"
-        except StoreError:
-            return True
-
     # The gate
 
     async def _gate(self, course: Course, row: StepRow, script: CourseScript, step: Step) -> None:
@@ -396,14 +412,17 @@ class Conductor:
         assert stage.gate is not None
         trained = _trained(course, stage)
         if row.round is None:
-            found = await courses.seeds_of(self._database, self._id, f"gate:{stage.name}")
+            use = str(use_of(script.scenario, step))
+            found = await courses.seeds_of(self._database, self._id, use)
             who = Learner(trained, course.student)
             await self._start(course, script, step, who, [seed for seed, _ in found])
-        elif await self._follow(row.round, step):
+        elif await self._follow(row.round, script.scenario, step):
             met = [t async for t in transcripts(self._database, [row.round])]
             bound = Bound(win_rate=stage.gate.win_rate, level=stage.gate.level)
             told = await asyncio.to_thread(admission, met, trained, course.student, bound)
-            await courses.end_step(self._database, self._id, step, told.model_dump(mode="json"))
+            passes = await self._passed(script.scenario, step, row.round)
+            data = told.model_dump(mode="json") | {"passed": passes}
+            await courses.end_step(self._database, self._id, step, data)
 
     async def _adopt(self, course: Course, step: Step, stage: Stage) -> None:
         """The trained student goes on, unless its gate refused it: then the course stops with the report."""
@@ -421,6 +440,29 @@ class Conductor:
             )
         data = {"agent": trained, "admitted": admitted}
         await courses.end_step(self._database, self._id, step, data, learner=learner)
+
+
+class _Training:
+    """A training under way, as its course sees it."""
+
+    def __init__(self, database: Database, course_id: str, position: int, output: Path) -> None:
+        self._database, self._id, self._position = database, course_id, position
+        self._output, self._told = output, dict[str, float]()
+
+    async def look(self) -> bool:
+        """Whether it is still wanted; puts how it stands on record where that changed.
+
+        A database that is away has not said that the course was cancelled.
+        """
+        try:
+            now = await asyncio.to_thread(progress, self._output)
+            if now != self._told:
+                data = {"progress": now}
+                await courses.note_step(self._database, self._id, self._position, data)
+                self._told = now
+            return (await courses.get_course(self._database, self._id)).status != "cancelled"
+        except StoreError:
+            return True
 
 
 def _trained(course: Course, stage: Stage) -> str:

@@ -38,11 +38,14 @@ class Unwanted(AAAError):
 
 
 async def train(
-    command: Sequence[str], folder: Path, log: Path, timeout_s: float, wanted: Wanted
+    command: Sequence[str], folder: Path, log: Path, timeout_s: float, home: Path, wanted: Wanted
 ) -> dict[str, Any]:
-    """Run it to its end; what it said of its model. Raises `TrainingFailed`, `Unwanted`, `SetupError`."""
+    """Run it to its end; what it said of its model. Raises `TrainingFailed`, `Unwanted`, `SetupError`.
+
+    `home`: what it finds as `AAA_HOME`, since it runs in `folder`.
+    """
     with log.open("wb") as out:
-        code = await _run(command, folder, out, timeout_s, wanted)
+        code = await _run(command, folder, out, timeout_s, home, wanted)
     said = (await asyncio.to_thread(log.read_bytes)).decode("utf-8", "replace")
     if code != 0:
         ended = "ran out of its time" if code is None else f"ended with exit code {code}"
@@ -51,13 +54,19 @@ async def train(
 
 
 async def _run(
-    command: Sequence[str], folder: Path, out: IO[bytes], timeout_s: float, wanted: Wanted
+    command: Sequence[str],
+    folder: Path,
+    out: IO[bytes],
+    timeout_s: float,
+    home: Path,
+    wanted: Wanted,
 ) -> int | None:
     """Its exit code; `None` where it took too long."""
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=folder,
+            env={**os.environ, "AAA_HOME": str(home)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=out,
             stderr=asyncio.subprocess.STDOUT,

@@ -7,7 +7,7 @@ from typing import Any
 from aaa.catalogue import open_catalogue
 from aaa.client import Json
 from aaa.commands.opening import open_client, say, show
-from aaa.commands.staged import line
+from aaa.commands.staged import line, under_way
 from aaa.commands.table import print_rows
 from aaa.generations import child, next_number, root_of, write_card
 from aaa.settings import Settings
@@ -43,7 +43,7 @@ async def show_course(settings: Settings, course_id: str, as_json: bool) -> int:
         if key not in ("steps", "stages") and value not in (None, ""):
             say(f"{key:14} {value}")
     rows = [
-        row | {"found": line(row) if row["status"] == "done" else row["round"]}
+        row | {"found": line(row) if row["status"] == "done" else under_way(row)}
         for row in found["steps"]
     ]
     print_rows(("stage", "kind", "protocol", "status", "found"), rows)

@@ -156,17 +156,19 @@ async def _unless_stopped(supervisor: asyncio.Task[None]) -> None:
 
 async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
     """Start the round, or resume the one asked for; its id."""
-    if wanted.resume is not None:
-        found = await client.round(wanted.resume)
+    open_ = await unfinished(client, script.scenario.name)
+    resume = next(iter(open_), None) if wanted.resume == staged.LAST else wanted.resume
+    if resume is not None:
+        found = await client.round(resume)
         if found["scenario"] != script.scenario.name:
             raise SetupError(
-                f"round {wanted.resume!r} plays {found['scenario']!r}, not {script.scenario.name!r}"
+                f"round {resume!r} plays {found['scenario']!r}, not {script.scenario.name!r}"
             )
         if found["status"] not in ("queued", "running"):
-            await client.resume(wanted.resume)
-        say(f"Round {wanted.resume} goes on: {_progress(dict(found))}")
-        return wanted.resume
-    for old in (await unfinished(client, script.scenario.name))[:1]:
+            await client.resume(resume)
+        say(f"Round {resume} goes on: {_progress(dict(found))}")
+        return resume
+    for old in open_[:1]:
         say(f"(An earlier round did not end; go on with it by: {_again(wanted, old)})")
     made = await client.start_round(script.scenario.name, overrides=_overrides(wanted))
     say(f"Round {made['id']}: {made['sessions']['total']} sessions. Ctrl-C stops it safely.")

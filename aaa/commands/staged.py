@@ -20,9 +20,14 @@ from aaa.curriculum.staged_estimate import StagedEstimate, staged_estimate
 from aaa.errors import InputError
 from aaa.preflight import check_cluster, check_prices, check_reach
 from aaa.settings import Settings
+from aaa.training.progress import words
 from aaa.yaml_files import read_yaml
 
 LOOK_S = 0.5
+LAST = "last"
+"""As what to resume: the newest of the scenario that is not over; a new one, where all are."""
+TOLD_EVERY = 10
+"""Steps of a training between two lines about it."""
 Everything = Callable[[Settings, Catalogue, asyncio.Event], AbstractAsyncContextManager[Client]]
 
 
@@ -120,24 +125,45 @@ async def run(settings: Settings, asked: Asked, everything: Everything) -> int:
     return code
 
 
+def _tell_training(course: Json, heard: int) -> int:
+    """Say how a training stands, every `TOLD_EVERY` steps; the step that was said last."""
+    for row in course["steps"]:
+        told = row["data"].get("progress") if row["status"] == "running" else None
+        if told and (told["step"] >= heard + TOLD_EVERY or told["step"] < heard):
+            say(f"  {row['stage']}: training, {words(told)}")
+            return int(told["step"])
+    return heard
+
+
 async def _begin(client: Client, name: str, asked: Asked) -> Json:
-    if asked.resume is None:
+    resume = await _unfinished(client, name) if asked.resume == LAST else asked.resume
+    if resume is None:
         made = await client.start_course({"scenario": name, "overrides": asked.overrides})
         say(f"Course {made['id']}: {len(made['stages'])} stages. Ctrl-C stops it safely.")
         return made
-    found = await client.course(asked.resume)
+    found = await client.course(resume)
     if found["status"] == "paused":
-        found = await client.move_course(asked.resume, "resume")
+        found = await client.move_course(resume, "resume")
     done = sum(row["status"] == "done" for row in found["steps"])
     stage = f" with stage {found['stage']}" if found["stage"] else ""
-    say(f"Course {asked.resume} goes on{stage}: {done} of {len(found['steps'])} steps are done")
+    say(f"Course {resume} goes on{stage}: {done} of {len(found['steps'])} steps are done")
     return found
 
 
+async def _unfinished(client: Client, name: str) -> str | None:
+    """The newest course of that scenario that is not over."""
+    open_ = ("running", "paused")
+    found = [one for one in await client.courses(50) if one["status"] in open_]
+    return next((str(one["id"]) for one in found if one["scenario"] == name), None)
+
+
 async def _follow(client: Client, course_id: str, stop: asyncio.Event, told: int) -> int:
-    """Tell each step after the first `told` as it ends, until the course ends or pauses."""
+    """Tell each step after the first `told` as it ends, and each training as it goes, until the course
+    ends or pauses."""
+    heard = 0
     while not stop.is_set():
         found = await client.course(course_id)
+        heard = _tell_training(found, heard)
         done = [row for row in found["steps"] if row["status"] == "done"]
         for row in done[told:]:
             say(f"  {row['stage']}: {line(row)}")
@@ -154,6 +180,26 @@ async def _follow(client: Client, course_id: str, stop: asyncio.Event, told: int
     return watch.STOPPED
 
 
+def _comma(text: str) -> str:
+    return text and f", {text}"
+
+
+def _passed(data: Json) -> str:
+    """`; passed: pupil 12 of 60 (20.0%), …`, where checkers looked at the answers."""
+    told = (
+        f"{one['agent']} {one['passed']} of {one['checked']} ({one['passed'] / one['checked']:.1%})"
+        for one in data.get("passed", ())
+    )
+    found = ", ".join(told)
+    return found and f"; passed: {found}"
+
+
+def under_way(row: Json) -> str:
+    """How a step that is not done stands."""
+    told = words(row["data"].get("progress", {}))
+    return told or str(row["round"] or "")
+
+
 def line(row: Json) -> str:
     """What a step found, in words."""
     data = row["data"]
@@ -167,6 +213,7 @@ def line(row: Json) -> str:
             return (
                 f"{row['protocol']}: {data['sessions']['completed']} of {data['sessions']['total']} "
                 f"sessions, {data['pairs']} pairs, ${data['spent_usd']:.4f} ({row['round']})"
+                f"{_passed(data)}"
             )
         case "data":
             files = (
@@ -174,9 +221,12 @@ def line(row: Json) -> str:
             )
             return f"data: {', '.join(files)} ({data['folder']})"
         case "train":
-            return f"trained {data['agent']} ({data['model']}) in {data['seconds']:.0f} s; {data['log']}"
+            return (
+                f"trained {data['agent']} ({data['model']}) in {data['seconds']:.0f} s"
+                f"{_comma(words(data.get('progress', {})))}; {data['log']}"
+            )
         case "gate":
-            return f"gate: {data['student']} against {data['parent']}: {data['why']}"
+            return f"gate: {data['student']} against {data['parent']}: {data['why']}{_passed(data)}"
         case "adopt":
             verb = "goes on" if data["admitted"] else "does not go on"
             return f"{data['agent']} {verb}"

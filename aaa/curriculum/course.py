@@ -22,6 +22,7 @@ from aaa.scenario import (
     ProtocolChoice,
     Scenario,
     Seeds,
+    Slice,
     Stage,
     StagePlay,
 )
@@ -29,10 +30,8 @@ from aaa.seeds import load_seeds
 from aaa.types import Seed, Value
 
 StepKind = Literal["draw", "play", "data", "wait", "train", "gate", "adopt"]
-NOW, BEFORE = "$student", "$parent"
+NOW, BEFORE, LINE = "$student", "$parent", "$generations"
 OPPONENT = "opponent"
-DUEL = StagePlay(protocol=ProtocolChoice(id="arena", options={"mode": "target"}))
-"""How a trained student meets its parent at the gate."""
 
 
 class Step(Value):
@@ -50,6 +49,8 @@ class Learner(NamedTuple):
 
     student: str
     parent: str | None = None
+    ancestors: tuple[str, ...] = ()
+    """The generations before it, oldest first."""
 
 
 class CourseScript(Value):
@@ -67,8 +68,8 @@ class Prepared(NamedTuple):
 
     script: CourseScript
     pool: tuple[Seed, ...]
-    gates: Mapping[str, tuple[Seed, ...]]
-    """Stage -> the held-out seeds of its gate."""
+    apart: Mapping[str, tuple[Seed, ...]]
+    """What they are for (`use_of` a step) -> held-out seeds."""
     plays: tuple[tuple[Step, Script, tuple[Seed, ...]], ...]
     """Every play as it would be by the given weights, with the student as it is now."""
 
@@ -77,7 +78,7 @@ def steps(scenario: Scenario) -> tuple[Step, ...]:
     """All steps of the course, in order."""
     kinds: list[tuple[int, StepKind, int | None]] = []
     for number, stage in enumerate(scenario.stages):
-        kinds.append((number, "draw", None))
+        kinds += [(number, "draw", None)] if stage.slice else []
         kinds += [(number, "play", play) for play in range(len(stage.plays))]
         kinds += [(number, "data", None)] if stage.data else []
         kinds += [(number, "wait", None)] if stage.wait else []
@@ -91,12 +92,12 @@ def steps(scenario: Scenario) -> tuple[Step, ...]:
     )
 
 
-def size_of(stage: Stage, pool: int) -> int:
-    """How many seeds the stage takes of so many."""
-    if stage.slice.range is not None:
-        first, last = stage.slice.range
+def size_of(slice: Slice, pool: int) -> int:
+    """How many seeds a stage with that slice takes of so many."""
+    if slice.range is not None:
+        first, last = slice.range
         return last - first
-    return stage.slice.size or int((stage.slice.share or 0) * pool)
+    return slice.size or int((slice.share or 0) * pool)
 
 
 def take(
@@ -106,21 +107,23 @@ def take(
     used: set[str],
     behind: Mapping[str, float] | None = None,
 ) -> tuple[Seed, ...]:
-    """The seeds of stage `number`: none that is in `used`, none of another stage's range.
+    """The seeds of stage `number`, which has a slice: none that is in `used`, none of another stage's range.
 
     `behind`: tag -> weight by the skill gap. Raises `InputError`.
     """
     stage = scenario.stages[number]
+    assert stage.slice is not None
     where = f"scenario {scenario.name!r}: stage {stage.name!r}"
     if stage.slice.range is not None:
         first, last = stage.slice.range
         if last > len(pool):
             raise InputError(f"{where}: `range` ends at {last}, but there are {len(pool)} seeds")
         return tuple(pool[first:last])
-    size = size_of(stage, len(pool))
+    size = size_of(stage.slice, len(pool))
     if size < 1:
         raise InputError(f"{where}: its slice is empty: {stage.slice.share:g} of {len(pool)} seeds")
-    ranges = [s.slice.range for s in scenario.stages if s.slice.range is not None]
+    slices = [s.slice for s in scenario.stages if s.slice is not None]
+    ranges = [one.range for one in slices if one.range is not None]
     kept = {seed.id for first, last in ranges for seed in pool[first:last]}
     left = [seed for seed in pool if seed.id not in used and seed.id not in kept]
     known = {tag for seed in left for tag in seed.tags}
@@ -135,7 +138,7 @@ def take(
 def scenario_of(scenario: Scenario, step: Step, who: Learner, seeds: Sequence[Seed]) -> Scenario:
     """The scenario of one play of a course, or of its gate."""
     stage = scenario.stages[step.stage]
-    play = DUEL if step.play is None else stage.plays[step.play]
+    play = _duel(stage) if step.play is None else stage.plays[step.play]
     seats = _seats(scenario, stage, step, play, who)
     protocol = play.protocol.id.rpartition(".")[2]
     part = "gate" if step.play is None else f"{step.play + 1}-{protocol}"
@@ -154,6 +157,12 @@ def scenario_of(scenario: Scenario, step: Step, who: Learner, seeds: Sequence[Se
     )
 
 
+def _duel(stage: Stage) -> StagePlay:
+    """How a trained student meets its parent at the gate."""
+    told = stage.gate.options if stage.gate else {}
+    return StagePlay(protocol=ProtocolChoice(id="arena", options={"mode": "target", **told}))
+
+
 def _seats(
     scenario: Scenario, stage: Stage, step: Step, play: StagePlay, who: Learner
 ) -> dict[str, tuple[str, ...]]:
@@ -166,11 +175,11 @@ def _seats(
     given = {seat: held for seat, held in scenario.seats.items() if seat in known}
     given |= {STUDENT: (NOW,)} if STUDENT in given else {}
     given |= play.seats
-    names = {NOW: who.student, BEFORE: who.parent}
+    before = () if who.parent is None else (who.parent,)
+    names = {NOW: (who.student,), BEFORE: before, LINE: (*who.ancestors, who.student)}
     found: dict[str, tuple[str, ...]] = {}
     for seat, held in given.items():
-        agents = [names.get(name, name) for name in held]
-        kept = tuple(dict.fromkeys(name for name in agents if name is not None))
+        kept = tuple(dict.fromkeys(name for one in held for name in names.get(one, (one,))))
         if kept:
             found[seat] = kept
         elif seat in protocol.seats or seat in play.seats:
@@ -185,65 +194,82 @@ def prepare(catalogue: Catalogue, scenario: Scenario, folder: Path) -> Prepared:
     """Everything a course needs, checked: seeds, slices, gates, every play. Raises `InputError`."""
     check_blanks(scenario)
     pool = load_seeds(scenario.seeds, folder)
-    gates = {
-        stage.name: held_out(scenario, stage, pool, folder)
-        for stage in scenario.stages
-        if stage.train is not None and stage.gate is not None
+    apart = {
+        use: held_out(scenario, step, told, pool, folder)
+        for step in steps(scenario)
+        if (use := use_of(scenario, step)) and (told := _seeds_apart(scenario, step))
     }
     now = scenario.seats[STUDENT][0]
-    who, known = Learner(now), _with_children(catalogue, now)
+    line, known = [now], _with_children(catalogue, now, 2 * len(scenario.stages))
     used: set[str] = set()
     plays: list[tuple[Step, Script, tuple[Seed, ...]]] = []
     taken: tuple[Seed, ...] = ()
     cards: dict[str, AgentCard] = {}
     for step in steps(scenario):
-        stage = scenario.stages[step.stage]
         if step.kind == "draw":
             taken = take(scenario, step.stage, pool, used)
             used |= {seed.id for seed in taken}
         if step.kind in ("wait", "train"):
-            who = Learner(CHILD, now if who.student == now else BEFORE_IT)
+            line.append(f"{CHILD}-{len(line)}")
         if step.kind in ("play", "gate"):
-            on = taken if step.kind == "play" else gates[stage.name]
+            who = Learner(line[-1], next(iter(line[-2:-1]), None), tuple(line[:-1]))
+            on = apart.get(use_of(scenario, step) or "", taken)
             script, seeds = known.prepare(scenario_of(scenario, step, who, on), folder)
             plays.append((step, script, seeds))
     for _, script, _ in plays:
-        cards |= {
-            name: card for name, card in script.cards.items() if name not in (CHILD, BEFORE_IT)
-        }
+        cards |= {name: card for name, card in script.cards.items() if name not in line[1:]}
     return Prepared(
         CourseScript(scenario=scenario, cards=cards, folder=str(folder.resolve())),
         pool,
-        gates,
+        apart,
         tuple(plays),
     )
 
 
-CHILD, BEFORE_IT = "next-generation", "generation-before"
-"""Stand for students that are not trained yet, where what they will play is checked and counted."""
+CHILD = "next-generation"
+"""With a number after it: a student that is not trained yet, where what it will play is checked."""
 
 
-def _with_children(catalogue: Catalogue, parent: str) -> Catalogue:
-    """The catalogue, as if the parent's next two generations were in it already."""
+def _with_children(catalogue: Catalogue, parent: str, most: int) -> Catalogue:
+    """The catalogue, as if the parent's next generations were in it already."""
     card = catalogue.card(parent)
     made, before = {}, parent
-    for number, name in enumerate((BEFORE_IT, CHILD), 1):
+    for number in range(1, most + 1):
+        name = f"{CHILD}-{number}"
         told = {"name": name, "parent": before, "generation": card.generation + number}
         made[name], before = card.model_copy(update=told), name
     return Catalogue(catalogue.agent_folders, catalogue.scenario_folders, made)
 
 
+def use_of(scenario: Scenario, step: Step) -> str | None:
+    """What the held-out seeds of a step are kept under; `None`: it has none."""
+    stage = scenario.stages[step.stage]
+    if step.kind == "gate":
+        return f"gate:{stage.name}"
+    if step.kind == "play" and stage.slice is None:
+        return f"play:{stage.name}:{step.play}"
+    return None
+
+
+def _seeds_apart(scenario: Scenario, step: Step) -> Seeds | None:
+    stage = scenario.stages[step.stage]
+    if step.play is None:
+        return stage.gate.seeds if stage.gate else None
+    seeds = stage.plays[step.play].seeds
+    return seeds if isinstance(seeds, Seeds) else None
+
+
 def held_out(
-    scenario: Scenario, stage: Stage, pool: Sequence[Seed], folder: Path
+    scenario: Scenario, step: Step, told: Seeds, pool: Sequence[Seed], folder: Path
 ) -> tuple[Seed, ...]:
-    """The seeds of a stage's gate. Raises `InputError` where one of them is taught with."""
-    assert stage.gate is not None
-    seeds = load_seeds(stage.gate.seeds, folder)
+    """Held-out seeds of a gate or a play. Raises `InputError` where one of them is taught with."""
+    seeds = load_seeds(told, folder)
     taught = {seed.id for seed in pool} | {shown(seed.prompt).strip() for seed in pool}
     for seed in seeds:
         if seed.id in taught or shown(seed.prompt).strip() in taught:
+            part = "gate" if step.play is None else f"play {step.play + 1}"
             raise InputError(
-                f"scenario {scenario.name!r}: stage {stage.name!r}: seed {seed.id!r} of its gate is among "
-                "the scenario's seeds; held-out seeds must not be taught with"
+                f"scenario {scenario.name!r}: stage {scenario.stages[step.stage].name!r}: seed {seed.id!r} "
+                f"of its {part} is among the scenario's seeds; held-out seeds must not be taught with"
             )
     return seeds

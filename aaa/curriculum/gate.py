@@ -13,8 +13,9 @@ from statistics import mean, stdev
 from pydantic import Field
 
 from aaa.battles import SCORES
+from aaa.checkers import grade
 from aaa.transcripts import Transcript
-from aaa.types import Value
+from aaa.types import Check, Value
 
 FEWEST = 8
 """With fewer decided seeds than these, nobody goes on."""
@@ -98,6 +99,31 @@ def _why(
         return f"only {len(rates)} seeds were decided; at least {FEWEST} are needed"
     told = f"win rate {rate:.1%}, at least {low:.1%} with {bound.level:.0%} confidence"
     return f"{told}: {'above' if admitted else 'not above'} {bound.win_rate:.0%}"
+
+
+class Passed(Value):
+    """How an agent's answers fared with the seeds' checkers."""
+
+    agent: str
+    checked: int
+    """Answers that a checker could read."""
+    passed: int
+
+
+def passed(transcripts: Iterable[Transcript]) -> tuple[Passed, ...]:
+    """Each agent's answers to the seeds, checked: by name. Blocks where checkers run code."""
+    found: dict[str, list[bool]] = {}
+    for transcript in transcripts:
+        checker = transcript.seed.checker
+        for turn in transcript.recorded.turns if checker is not None else ():
+            if turn.call.purpose == "answer" and turn.failure is None:
+                finding = grade(checker or {}, turn.text)
+                if isinstance(finding, Check):
+                    found.setdefault(turn.call.agent, []).append(finding.passed)
+    return tuple(
+        Passed(agent=agent, checked=len(own), passed=sum(own))
+        for agent, own in sorted(found.items())
+    )
 
 
 def lower_end(rates: Sequence[float], level: float) -> float:

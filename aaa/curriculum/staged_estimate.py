@@ -40,7 +40,7 @@ def staged_estimate(prepared: Prepared) -> StagedEstimate:
         stage = scenario.stages[step.stage]
         on = "slice" if step.play is None else stage.plays[step.play].seeds
         of_slice = 0 if on == "evolved" else len(seeds)
-        of_evolved = 0 if on == "slice" else evolved[step.stage]
+        of_evolved = evolved[step.stage] if on in ("evolved", "both") else 0
         found = estimate(script, seeds).times((of_slice + of_evolved) / len(seeds))
         evolved[step.stage] += found.evolved
         part = "gate" if step.play is None else script.scenario.protocol.id

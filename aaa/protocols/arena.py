@@ -35,6 +35,8 @@ class Options(Value):
     """How many opponents sit in on each seed, drawn by it: prompts split over opponents. `None`: all."""
     answer_tokens: int | None = Field(None, ge=1)
     """Longest answer; `None` leaves it to the agent's card."""
+    temperature: float | None = Field(None, ge=0, le=2)
+    """Of every answer: 0 is the likeliest words, the same each time; `None` leaves it to the agent's card."""
 
 
 def lacks(options: Options, seats: Mapping[str, tuple[str, ...]]) -> str | None:
@@ -91,7 +93,7 @@ def _answer(seat: str, agent: Agent, seed: Seed, options: Options) -> Call:
         agent=agent.name,
         purpose="answer",
         messages=seed.prompt,
-        sampling=Sampling(max_tokens=options.answer_tokens),
+        sampling=Sampling(max_tokens=options.answer_tokens, temperature=options.temperature),
     )
 
 

@@ -114,8 +114,8 @@ async def create_course(
         ]
         await connection.execute(insert(steps), rows)
         await _insert_seeds(connection, made, POOL, prepared.pool)
-        for stage, seeds in prepared.gates.items():
-            await _insert_seeds(connection, made, f"gate:{stage}", seeds)
+        for use, seeds in prepared.apart.items():
+            await _insert_seeds(connection, made, use, seeds)
         return await _find(connection, made)
 
 
@@ -327,6 +327,18 @@ async def begin_step(
             update(steps)
             .where(*_place(course_id, position), steps.c.status == "waiting")
             .values(values)
+        )
+
+
+async def note_step(
+    database: Database, course_id: str, position: int, data: Mapping[str, Any]
+) -> None:
+    """Say how a step that is under way stands; one that is done keeps what it found."""
+    async with database.begin() as connection:
+        await connection.execute(
+            update(steps)
+            .where(*_place(course_id, position), steps.c.status == "running")
+            .values(data=dict(data))
         )
 
 

@@ -45,6 +45,8 @@ class Recipe(Value):
     eval_every: int = Field(20, ge=1)
     save_every: int = Field(20, ge=1)
     """Steps between checkpoints, from which a training that was killed goes on."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What it computes in; weights are float32. `auto`: bfloat16 on a GPU, float32 on a CPU."""
     seed: int = 0
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import aaa
 from aaa.errors import InputError, SetupError
+from aaa.training.progress import METRICS
 from aaa.training.recipe import Recipe, write
 
 
@@ -62,13 +63,12 @@ def train(base: Base, recipe: Recipe, data: list[dict[str, Any]], output: Path) 
     write(recipe, output / "recipe.yaml")
     model, tokenizer = load(base)
     trainer = _trainer(model, tokenizer, recipe, data, output)
+    trainer.add_callback(_told(output))
     checkpoints = sorted(output.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
     trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
     trainer.model.save_pretrained(output / "lora")
     history = trainer.state.log_history
-    (output / "metrics.jsonl").write_text(
-        "".join(json.dumps(row) + "\n" for row in history), "utf-8"
-    )
+    _write_metrics(history, output)
     from aaa.training.adapter import write_adapter
     from aaa.training.report import write_card, write_curves
 
@@ -89,6 +89,24 @@ def train(base: Base, recipe: Recipe, data: list[dict[str, Any]], output: Path) 
     draft.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     draft.replace(done)
     return result
+
+
+def _told(output: Path) -> Any:
+    """Has everything logged so far written at each step, for whoever watches."""
+    import transformers
+
+    class Told(transformers.TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            _write_metrics(state.log_history, output)
+
+    return Told()
+
+
+def _write_metrics(history: Sequence[dict[str, Any]], output: Path) -> None:
+    """Whole or not at all: a training that goes on from a checkpoint tells again what came after it."""
+    draft = output / f"{METRICS}.part"
+    draft.write_text("".join(json.dumps(row) + "\n" for row in history), "utf-8")
+    draft.replace(output / METRICS)
 
 
 def _libraries() -> tuple[Any, Any]:
@@ -126,6 +144,19 @@ def load(base: Base) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+def _halves(recipe: Recipe, torch: Any) -> bool:
+    """Whether it computes in bfloat16."""
+    if recipe.precision != "auto":
+        return recipe.precision == "bfloat16"
+    return bool(torch.cuda.is_available())
+
+
+def _completed(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of `trl-sft` such that its last answer alone is learnt, not the questions before it."""
+    *before, last = row["messages"]
+    return {"prompt": before, "completion": [last]}
+
+
 def _trainer(
     model: Any, tokenizer: Any, recipe: Recipe, data: Sequence[dict[str, Any]], output: Path
 ) -> Any:
@@ -135,7 +166,8 @@ def _trainer(
     from peft import LoraConfig
 
     kept_out = min(recipe.eval_rows, len(data) // 5)
-    everything = datasets.Dataset.from_list(list(data)).shuffle(seed=recipe.seed)
+    told = [_completed(row) for row in data] if recipe.method == "sft" else list(data)
+    everything = datasets.Dataset.from_list(told).shuffle(seed=recipe.seed)
     held, taught = everything.select(range(kept_out)), everything.select(range(kept_out, len(data)))
     lora = LoraConfig(
         r=recipe.rank,
@@ -163,7 +195,7 @@ def _trainer(
         "eval_steps": recipe.eval_every,
         "report_to": [],
         "gradient_checkpointing": False,
-        "bf16": torch.cuda.is_available(),
+        "bf16": _halves(recipe, torch),
         "use_cpu": not torch.cuda.is_available(),
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
@@ -176,7 +208,7 @@ def _trainer(
         "peft_config": lora,
     }
     if recipe.method == "sft":
-        return trl.SFTTrainer(args=trl.SFTConfig(**shared, assistant_only_loss=False), **common)
+        return trl.SFTTrainer(args=trl.SFTConfig(**shared, completion_only_loss=True), **common)
     loss = ["sigmoid"] if recipe.method == "dpo" else ["sigmoid", "sft"]
     weights = None if recipe.method == "dpo" else [1.0, recipe.sft_weight]
     arguments = trl.DPOConfig(**shared, beta=recipe.beta, loss_type=loss, loss_weights=weights)

@@ -1,8 +1,8 @@
 """Tasks that a program can check, for teaching a small student: `python scenarios/seeds/tasks.py` writes them.
 
-Three sets: `tasks-train.jsonl`; `tasks-seen.jsonl`, other fillings of the same templates; `tasks-unseen.jsonl`,
-templates that no training task has. Whoever learns templates by heart is better on the second alone. Each task
-has a checker and a reference that passes it. Left out: tasks that need knowledge a small model cannot have.
+Four sets: `tasks-train.jsonl`; `tasks-gate.jsonl` and `tasks-seen.jsonl`, other fillings of the same templates, the
+first for gates, the second kept for the end; `tasks-unseen.jsonl`, templates that no training task has. Whoever learns
+templates by heart is better on `tasks-seen.jsonl` and not on `tasks-unseen.jsonl`. Each task has a checker and a reference that passes it. Left out: tasks that need knowledge a small model cannot have.
 """
 
 import json
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
-EACH_TRAIN, EACH_SEEN, EACH_UNSEEN = 14, 4, 5
-"""Tasks of each template."""
+EACH_TRAIN, EACH_SEEN, EACH_UNSEEN, EACH_GATE = 14, 4, 5, 4
+"""Tasks of each template; fewer in the last set, where no other filling is left."""
 Chance = random.Random
 
 
@@ -514,7 +514,14 @@ def sets() -> dict[str, list[dict[str, Any]]]:
     unseen = list(tasks(UNSEEN, EACH_UNSEEN, chance, said))
     for rows in (train, seen, unseen):
         chance.shuffle(rows)
-    return {"tasks-train.jsonl": train, "tasks-seen.jsonl": seen, "tasks-unseen.jsonl": unseen}
+    gate = list(tasks(TRAIN, EACH_GATE, chance, said))
+    chance.shuffle(gate)
+    return {
+        "tasks-train.jsonl": train,
+        "tasks-seen.jsonl": seen,
+        "tasks-unseen.jsonl": unseen,
+        "tasks-gate.jsonl": gate,
+    }
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def test_a_killed_round_goes_on_where_it_was(home: Home) -> None:
             until(lambda: len(requests(home)) > SEEDS * 5 // 3, "a third of the calls")
             run.stop(signal.SIGKILL)
         in_flight = 8
-        done = home.run("run", "long", "--resume", round_id, "--no-tui")
+        done = home.run("run", "long", "--resume", "last", "--no-tui")
         assert done.returncode == 0, done.stderr[-2000:]
         assert f"Round {round_id} goes on" in done.stderr
         found = json.loads(home.aaa("rounds", "show", round_id, "--json"))

@@ -426,3 +426,103 @@ async def test_a_cancelled_course_stops_its_trainer(classroom: Classroom) -> Non
     await training
     assert (await get_course(classroom.database, course_id)).status == "cancelled"
     assert (await classroom.api.get("/v1/generations")).json() == []
+
+
+def examined(classroom: Classroom) -> list[dict[str, Any]]:
+    """The two stages, and an examination of all generations on seeds that a program can check."""
+    checked = [
+        {
+            "id": f"x{n}",
+            "prompt": f"Try {n}?",
+            "checker": {"kind": "regex", "pattern": "of pupil-g"},
+        }
+        for n in range(3)
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in checked)
+    (classroom.folder / "scenarios" / "seeds" / "exam.jsonl").write_text(text)
+    arena = {"id": "arena", "options": {"mode": "all_pairs", "temperature": 0}}
+    play = {
+        "protocol": arena,
+        "seats": {"student": ["$generations"]},
+        "seeds": {"file": "seeds/exam.jsonl"},
+        "judging": {"play": "pairwise", "checker": "decides"},
+    }
+    stages = course_scenario(classroom.folder / "trainer.py")["stages"]
+    return [*stages, {"name": "exam", "plays": [play]}]
+
+
+async def test_an_examination_of_every_generation_on_seeds_of_its_own(classroom: Classroom) -> None:
+    classroom.write(stages=examined(classroom))
+    course = await classroom.go_on((await classroom.start()).json()["id"], trained_is_better)
+    assert (course.status, course.message) == ("completed", "")
+    last = course.steps[-1]
+    assert (last.stage, last.kind) == ("exam", "play")
+    (found,) = [r for r in await list_rounds(classroom.database) if r.id == last.round]
+    assert found.seats["student"] == ["pupil", "pupil-g1", "pupil-g2"]
+    assert last.data["passed"] == [
+        {"agent": "pupil", "checked": 3, "passed": 0},
+        {"agent": "pupil-g1", "checked": 3, "passed": 3},
+        {"agent": "pupil-g2", "checked": 3, "passed": 3},
+    ]
+    seeds = await seeds_of(classroom.database, course.id, "pool")
+    assert [stage for _, stage in seeds].count(2) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"slice": {"size": 1}},
+            "plays with held-out `seeds` of their own are a stage without one",
+        ),
+        ({"data": {"dpo": {}}}, "from it nothing is learnt"),
+        (
+            {"plays": [{"protocol": {"id": "co_teaching"}}]},
+            "give `slice`, the seeds that the stage",
+        ),
+        ({"file": "seeds/small.jsonl"}, "of its play 1 is among the scenario's seeds"),
+    ],
+)
+async def test_an_examination_that_cannot_be_started(
+    classroom: Classroom, change: dict[str, Any], said: str
+) -> None:
+    *taught, exam = examined(classroom)
+    if "file" in change:
+        exam["plays"][0]["seeds"] = change
+    else:
+        exam |= change
+    classroom.write(stages=[*taught, exam])
+    refused = await classroom.start()
+    assert refused.status_code == 422, refused.text
+    assert said in refused.json()["detail"]
+
+
+async def test_how_a_training_stands_is_told_while_it_goes(classroom: Classroom) -> None:
+    """The trainer waits until what it wrote of its first step has been put on record."""
+    told = classroom.folder / "told"
+    (classroom.folder / "trainer.py").write_text(
+        "import os, sys, time, json\n"
+        "out = open(os.path.join(sys.argv[2], 'metrics.jsonl'), 'w')\n"
+        "print(json.dumps({'step': 7, 'loss': 0.5, 'rewards/margins': 1.25}), file=out, flush=True)\n"
+        f"while not os.path.exists({str(told)!r}): time.sleep(0.05)\n"
+        "print(json.dumps({'step': 9, 'loss': 0.25}), file=out, flush=True)\n"
+        "print(json.dumps({'model': 'openai/pupil-1'}))\n"
+    )
+    stages = course_scenario(classroom.folder / "trainer.py")["stages"]
+    classroom.write(stages=[{k: v for k, v in stages[0].items() if k != "gate"}])
+    course_id = (await classroom.start()).json()["id"]
+
+    async def watched() -> dict[str, Any]:
+        while True:
+            course = (await classroom.api.get(f"/v1/courses/{course_id}")).json()
+            (step,) = [row for row in course["steps"] if row["kind"] == "train"]
+            if step["data"]:
+                return dict(step["data"])
+            await asyncio.sleep(0.05)
+
+    watching = asyncio.create_task(asyncio.wait_for(watched(), 60))
+    watching.add_done_callback(lambda _: told.touch())
+    course = await classroom.go_on(course_id, trained_is_better)
+    assert (await watching)["progress"] == {"step": 7, "loss": 0.5, "margin": 1.25}
+    (step,) = [row for row in course.steps if row.kind == "train"]
+    assert step.data["progress"] == {"step": 9, "loss": 0.25, "margin": 1.25}

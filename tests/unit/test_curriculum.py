@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from aaa.battles import Battle, Ledger
 from aaa.board import Method
 from aaa.curriculum.analysis import analyse, script, signals
 from aaa.curriculum.attributes import attributes, weight
-from aaa.curriculum.gate import FEWEST, Bound, admission, decide, lower_end
+from aaa.curriculum.gate import FEWEST, Bound, Passed, admission, decide, lower_end, passed
 from aaa.curriculum.sampling import draw, shifts
 from aaa.curriculum.skill_gap import Sharpness, gaps, seed_weight
 from aaa.errors import InputError
@@ -281,3 +282,35 @@ def test_battles_are_read_from_sessions_whichever_side_the_student_is() -> None:
     )
     assert (told.wins, told.ties, told.losses, told.undecided, told.seeds) == (2, 1, 1, 1, 3)
     assert told.win_rate == pytest.approx((0.5 + 1 + 0.5) / 3)
+
+
+def test_answers_are_counted_by_what_their_seeds_checkers_say() -> None:
+    def session(checker: dict[str, Any] | None, *said: tuple[str, str, str]) -> Transcript:
+        asked = seed("1").model_copy(update={"checker": checker})
+        turns = tuple(
+            Turn(
+                index=n,
+                call=Call(seat="student", agent=agent, purpose=purpose, messages=asked.prompt),
+                reply=Reply(text=text),
+            )
+            for n, (agent, purpose, text) in enumerate(said)
+        )
+        return Transcript(
+            round="r", session=1, scenario="s", protocol="arena", status="completed",
+            seed=asked, recorded=Recorded(turns=turns),
+        )  # fmt: skip
+
+    four = {"kind": "exact", "value": "4"}
+    broken = {"kind": "none of ours"}
+    told = passed(
+        [
+            session(four, ("old", "answer", "5"), ("new", "answer", "4")),
+            session(four, ("old", "answer", "4"), ("new", "answer", "4"), ("new", "ballot", "4")),
+            session(broken, ("old", "answer", "4")),
+            session(None, ("old", "answer", "4")),
+        ]
+    )
+    assert told == (
+        Passed(agent="new", checked=2, passed=2),
+        Passed(agent="old", checked=2, passed=1),
+    )

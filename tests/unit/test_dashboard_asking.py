@@ -92,3 +92,18 @@ def test_a_round_knows_its_place_in_a_course() -> None:
     courses = [{"stages": ["one", "two", "three"], "steps": steps}]
     assert place_in(courses, "r-2") == "stage 2/3 two"
     assert place_in(courses, "r-9") == ""
+
+
+def test_a_round_of_a_course_tells_how_its_generations_did() -> None:
+    first = [{"agent": "pupil", "passed": 3, "checked": 20}]
+    second = [
+        {"agent": "pupil", "passed": 4, "checked": 20},
+        {"agent": "pupil-g1", "passed": 9, "checked": 20},
+    ]
+    steps = [
+        {"round": "r-1", "stage": "one", "data": {"passed": first}},
+        {"round": "r-2", "stage": "one", "data": {"passed": second}},
+        {"round": "r-3", "stage": "two", "data": {"progress": {"step": 1}}},
+    ]
+    told = place_in([{"stages": ["one", "two"], "steps": steps}], "r-3")
+    assert told == "stage 2/2 two, passed: pupil 20%, pupil-g1 45%"

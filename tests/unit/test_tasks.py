@@ -11,7 +11,7 @@ from aaa.checkers import grade
 from aaa.types import Check
 
 FOLDER = shipped("scenarios") / "seeds"
-FILES = ("tasks-train.jsonl", "tasks-seen.jsonl", "tasks-unseen.jsonl")
+FILES = ("tasks-train.jsonl", "tasks-seen.jsonl", "tasks-unseen.jsonl", "tasks-gate.jsonl")
 
 
 def rows(file: str) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def test_the_files_are_what_the_program_writes() -> None:
 
 
 def test_there_are_enough() -> None:
-    assert [len(rows(file)) for file in FILES] == [420, 120, 100]
+    assert [len(rows(file)) for file in FILES] == [420, 120, 100, 118]
     assert {len(values(file, "task")) for file in FILES} == {3}
 
 
@@ -38,8 +38,8 @@ def test_nothing_held_out_is_taught() -> None:
     ids = [row["id"] for file in FILES for row in rows(file)]
     assert len(set(prompts)) == len(prompts)
     assert len(set(ids)) == len(ids)
-    train, seen, unseen = (values(file, "template") for file in FILES)
-    assert seen == train
+    train, seen, unseen, gate = (values(file, "template") for file in FILES)
+    assert seen == gate == train
     assert not unseen & train
     assert (len(train), len(unseen)) == (30, 20)
 

@@ -14,8 +14,9 @@ from aaa.errors import InputError, SetupError
 from aaa.models.weights import adapter_of, locate
 from aaa.settings import Settings
 from aaa.training.adapter import NAMES, write_adapter
+from aaa.training.progress import progress, words
 from aaa.training.recipe import Recipe, recipe, usual
-from aaa.training.trainer import Base, rows, train
+from aaa.training.trainer import Base, _completed, rows, train
 
 HEADS, KV_HEADS, WIDTH, RANK = 4, 2, 32, 3
 OUTPUTS = {"q_proj": WIDTH, "k_proj": WIDTH // 2, "v_proj": WIDTH // 2, "o_proj": WIDTH}
@@ -180,7 +181,45 @@ def test_single_keys_go_over_the_file_and_the_file_over_the_defaults(tmp_path: P
         recipe(usual("dpo", 100_000_000, 400), file, {})
 
 
+def test_sft_learns_the_last_answer_alone() -> None:
+    said = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user")]
+    answer = {"role": "assistant", "content": "4"}
+    assert _completed({"messages": [*said, answer]}) == {"prompt": said, "completion": [answer]}
+
+
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
     (tmp_path / "trained.json").write_text('{"adapter": "a.gguf"}')
     made = Recipe.model_validate(usual("sft", 100, 10))
     assert train(Base(tmp_path / "none.gguf", ()), made, [], tmp_path) == {"adapter": "a.gguf"}
+
+
+# How a training stands
+
+
+def test_the_latest_of_each_figure_is_told(tmp_path: Path) -> None:
+    lines = [
+        {"step": 1, "loss": 2.5, "rewards/margins": 0.1, "grad_norm": 3},
+        {"step": 2, "eval_loss": 2.25, "eval_rewards/margins": 0.5, "eval_rewards/accuracies": 1.0},
+        {"step": 3, "loss": 1.5, "rewards/margins": float("nan")},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "metrics.jsonl").write_text("[1]\nhello\n" + text + '{"step": 4, "lo')
+    told = progress(tmp_path)
+    assert told == {
+        **{"step": 3, "loss": 1.5, "margin": 0.1},
+        **{"held_out_loss": 2.25, "held_out_margin": 0.5, "held_out_accuracy": 1.0},
+    }
+    backwards = dict(reversed(told.items()))  # the database keeps no order
+    assert words(backwards).startswith("step 3, loss 1.5, margin 0.1, held out loss 2.25")
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "nothing\n", '{"loss": 1}\n', '{"step": "a"}\n', "\0\n"]
+)
+def test_a_trainer_that_writes_something_else_is_not_followed(
+    tmp_path: Path, text: str | None
+) -> None:
+    if text is not None:
+        (tmp_path / "metrics.jsonl").write_text(text)
+    assert progress(tmp_path) == {}
+    assert words({}) == ""

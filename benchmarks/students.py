@@ -23,6 +23,8 @@ from aaa.types import Check, Sampling, Seed
 
 STUDENT = "smollm2-135m"
 ANSWER_TOKENS = 48
+AT_ONCE = 40
+"""Answers between two writes of what is known."""
 
 
 def tell(text: str) -> None:
@@ -49,9 +51,9 @@ def answered(
     """Seed id -> the card's greedy answer; those in the file `kept` are not asked again."""
     known = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
     missing = [seed for seed in seeds if seed.id not in known]
-    if missing:
-        known |= asyncio.run(_asked(settings, card, missing))
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    for first in range(0, len(missing), AT_ONCE):
+        known |= asyncio.run(_asked(settings, card, missing[first : first + AT_ONCE]))
         draft = kept.with_suffix(".part")
         draft.write_text(json.dumps(known, ensure_ascii=False, indent=1), "utf-8")
         draft.replace(kept)

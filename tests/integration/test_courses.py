@@ -468,6 +468,15 @@ async def test_an_examination_of_every_generation_on_seeds_of_its_own(classroom:
     assert [stage for _, stage in seeds].count(2) == 0
 
 
+async def test_where_checkers_are_off_none_is_run(classroom: Classroom) -> None:
+    """Some of them run code that a model wrote."""
+    *taught, exam = examined(classroom)
+    exam["plays"][0]["judging"]["checker"] = "off"
+    classroom.write(stages=[*taught, exam])
+    course = await classroom.go_on((await classroom.start()).json()["id"], trained_is_better)
+    assert (course.status, course.steps[-1].data["passed"]) == ("completed", [])
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.processes import AAA, Home, provider, started, until
+from tests.needed import needed
 from tests.tiny import write_tiny
-from tests.trainers.conftest import needed
 
 STEPS, STOPS_AT = 8, 5
 TRAINER = f"""

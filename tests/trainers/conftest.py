@@ -1,6 +1,5 @@
 """Exported files, and a tiny model with random weights, made on the spot: nothing is fetched."""
 
-import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,23 +13,12 @@ from aaa.records import Record
 from aaa.transcripts import Transcript
 from aaa.types import Message, Recorded, Seed, Steps
 from tests.classroom import turn
+from tests.needed import needed
 from tests.records import made
 
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 Exported = Callable[[str, str], Path]
 """(format, suffix) -> a file of it."""
-REQUIRED = "AAA_REQUIRE_TRAINERS"
-"""Environment variable that `make test` sets: a missing package then fails a test instead of skipping it."""
-
-
-def needed(module: str) -> Any:
-    """That module of a trainer or reader; without it the test is skipped, or fails where it is required."""
-    if os.environ.get(REQUIRED):
-        return importlib.import_module(module)
-    package = module.split(".")[0]
-    return pytest.importorskip(
-        module, reason=f"{package} is not installed: make setup-trainers", exc_type=ImportError
-    )
 
 
 def pairs(n: int = 12) -> list[Record]:

@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from aaa.exporters import exporter
-from tests.trainers.conftest import Exported, needed, pairs
+from tests.needed import needed
+from tests.trainers.conftest import Exported, pairs
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs
 

@@ -12,7 +12,8 @@ from aaa.corpus.audit import Audit
 from aaa.corpus.families import part_of
 from aaa.corpus.sieve import Sifted
 from aaa.exporters import FORMATS, exporter, rows
-from tests.trainers.conftest import Exported, needed, pairs, solution
+from tests.needed import needed
+from tests.trainers.conftest import Exported, pairs, solution
 
 DICTIONARIES = ("canonical", "verdicts")
 """Formats with dictionaries of anybody's keys: `datasets` would give every row every key."""

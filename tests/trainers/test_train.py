@@ -17,8 +17,8 @@ from aaa.scenario import AgentCard
 from aaa.settings import Settings
 from aaa.training.progress import progress
 from aaa.types import Message, Sampling
+from tests.needed import needed
 from tests.tiny import write_tiny
-from tests.trainers.conftest import needed
 
 STEPS = 12
 WATCHED = """

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.trainers.conftest import Exported, needed
+from tests.needed import needed
+from tests.trainers.conftest import Exported
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # theirs
 STEPS = 2

@@ -6,7 +6,6 @@ Signals stay with whoever runs the process. Left out: TLS, which a proxy in fron
 import asyncio
 import contextlib
 import errno
-import gc
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from fastapi import FastAPI
 
 from aaa.api.app import create_app
 from aaa.catalogue import Catalogue
+from aaa.collecting import collect_seldom
 from aaa.errors import SetupError
 from aaa.settings import Settings
 from aaa.store.database import Database
@@ -39,8 +39,7 @@ async def serve(
 
     Raises `SetupError`: the port is taken, or others could come in without a token.
     """
-    gc.freeze()  # what was imported stays; a stream of rows would be searched for cycles it has not
-    gc.set_threshold(20_000, 20, 50)
+    collect_seldom()  # a stream of rows would be searched for cycles that it has not
     with _listen(app, host, port) as listening:
         app.state.url = _url(host, listening.getsockname()[1])
         config = uvicorn.Config(

@@ -1,9 +1,8 @@
 """The decision what to start and what to stop: pure, so that it can be read and tested without Ray."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
-from aaa.catalogue import Script
 from aaa.scenario import AgentCard
 from aaa.types import Value, fingerprint
 
@@ -17,7 +16,7 @@ class Desired(Value):
     """What should run."""
 
     seats: Mapping[str, AgentCard]
-    """Actor name -> the card it wraps; the first is started first."""
+    """Actor name -> the card it wraps."""
     runners: int
 
 
@@ -34,27 +33,16 @@ def seat_name(card: AgentCard) -> str:
     return f"seat-{card.name}-{fingerprint(card)[:10]}"
 
 
-def asked_first(scripts: Collection[Script]) -> list[AgentCard]:
-    """The cards of rounds; last those who only judge, since they are asked about what others said."""
-    casts = [script.scenario.seats for script in scripts]
-    others = {n for seats in casts for seat in seats if seat != "judge" for n in seats[seat]}
-    cards = [card for script in scripts for card in script.cards.values()]
-    return sorted(cards, key=lambda card: card.name not in others)
-
-
 def plan(
     desired: Desired, running: Mapping[str, Kind], idle_since: Mapping[str, float], now: float
 ) -> list[Action]:
-    """Actions that lead from `running` (actor name -> kind) to `desired`, in the order of their need.
-
-    A runner and the first seats make the first call; Ray starts as many workers at a time as there are cores.
+    """Actions that lead from `running` (actor name -> kind) to `desired`; seats first.
 
     `idle_since`: seat -> when it was last needed, in the seconds of `now`.
     """
     runners = [f"runner-{number}" for number in range(desired.runners)]
-    wanted: list[tuple[str, Kind]] = [(name, "runner") for name in runners]
-    wanted[1:1] = [(name, "seat") for name in desired.seats]
-    starts = [Action(do="start", kind=k, name=n) for n, k in wanted if n not in running]
+    starts = [Action(do="start", kind="seat", name=n) for n in desired.seats if n not in running]
+    starts += [Action(do="start", kind="runner", name=n) for n in runners if n not in running]
     stops = [
         Action(do="stop", kind=kind, name=name)
         for name, kind in running.items()

@@ -14,7 +14,7 @@ from aaa.asking import LeaseLost, Wish
 from aaa.catalogue import Script, source_of
 from aaa.cluster.line import Granted
 from aaa.cluster.plan import seat_name
-from aaa.cluster.runtime import collect_seldom
+from aaa.collecting import collect_seldom
 from aaa.drive import drive
 from aaa.errors import AAAError, ModelError, NotFound, PlayChanged, ReplayMismatch, StoreError
 from aaa.failpoints import hit

@@ -1,6 +1,5 @@
 """Starting Ray: on this machine, closed to whoever lacks its token, or joining a cluster (`RAY_ADDRESS`)."""
 
-import gc
 import hashlib
 import logging
 import os
@@ -77,15 +76,6 @@ def keep_signals() -> None:
         handler = signal.getsignal(number)
         if handler is not None:
             signal.signal(number, handler)
-
-
-def collect_seldom() -> None:
-    """Have the collector leave alone what an actor has loaded, and look less often at what it makes.
-
-    Nearly all of that is freed by its count.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 def _token_file(home: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 from aaa.asking import Ask, Asker, LeaseLost, Wish
 from aaa.cluster.line import Granted, Said, SeatEnd
 from aaa.cluster.plan import seat_name
-from aaa.cluster.runtime import collect_seldom
+from aaa.collecting import collect_seldom
 from aaa.errors import AAAError, ModelError, StoreError
 from aaa.gate import Gate, Held, RoundStopped
 from aaa.logs import set_up_actor

@@ -14,7 +14,7 @@ from typing import Any
 
 from aaa.cluster.actors import Actors
 from aaa.cluster.conductor import conduct
-from aaa.cluster.plan import Desired, asked_first, plan, seat_name
+from aaa.cluster.plan import Desired, plan, seat_name
 from aaa.cluster.runtime import keep_signals, start_ray, stop_ray
 from aaa.errors import AAAError, StoreError
 from aaa.failpoints import hit
@@ -92,7 +92,8 @@ async def _loop(
     while not stop.is_set():
         try:
             scripts = await live_scripts(database)
-            seats = {seat_name(card): card for card in asked_first(scripts.values())}
+            cards = [card for script in scripts.values() for card in script.cards.values()]
+            seats = {seat_name(card): card for card in cards}
             desired = Desired(seats=seats, runners=settings.runners)
             needed_at |= dict.fromkeys(seats, clock())
             for action in plan(desired, actors.running(), needed_at, clock()):

@@ -1,7 +1,6 @@
 """What to start and stop, decided without Ray."""
 
-from aaa.catalogue import Catalogue, shipped
-from aaa.cluster.plan import IDLE_S, Desired, Kind, asked_first, plan, seat_name
+from aaa.cluster.plan import IDLE_S, Desired, Kind, plan, seat_name
 from aaa.scenario import AgentCard
 
 CARD = AgentCard(name="anna", model="openai/x", family="birch")
@@ -16,18 +15,8 @@ def told(
     return [f"{a.do} {a.name}" for a in actions]
 
 
-def test_what_the_first_call_needs_is_started_first() -> None:
-    assert told({}) == ["start runner-0", f"start {SEAT}", "start runner-1"]
-
-
-def test_who_only_judges_is_started_last() -> None:
-    catalogue = Catalogue((shipped("agents"),), (shipped("scenarios"),))
-    seats = {"judge": ["gpt-4.1-mini"], "student": ["smollm2-135m"], "teacher": ["llama-3.3-70b"]}
-    script, _ = catalogue.prepare(*catalogue.scenario("quickstart", {"seats": seats}))
-    judged_first = script.model_copy(update={"cards": dict(sorted(script.cards.items()))})
-    assert next(iter(judged_first.cards)) == "gpt-4.1-mini"
-    order = [card.name for card in asked_first([judged_first])]
-    assert order == ["llama-3.3-70b", "smollm2-135m", "gpt-4.1-mini"]
+def test_everything_is_started_seats_first() -> None:
+    assert told({}) == [f"start {SEAT}", "start runner-0", "start runner-1"]
 
 
 def test_nothing_to_do_when_all_runs() -> None:

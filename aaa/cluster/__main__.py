@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 
+from aaa.cluster import fork_server
 from aaa.cluster.keeper import LOST, REFUSED
 from aaa.cluster.supervisor import ClusterLost, supervise
 from aaa.errors import SetupError
@@ -63,6 +64,7 @@ async def _to_the_end() -> None:
 
 
 def main() -> None:
+    fork_server.start()
     asyncio.run(_to_the_end())
 
 

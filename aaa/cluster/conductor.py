@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import orjson
 import aaa
 from aaa.board import Method
 from aaa.catalogue import Catalogue, open_catalogue
-from aaa.cluster.training import Unwanted, train
+from aaa.cluster.standing import left, rounds_for, trained_by, untrained, without_rows
+from aaa.cluster.training import OnRecord, Unwanted, train
 from aaa.curriculum.course import CourseScript, Learner, Step, scenario_of, steps, take, use_of
 from aaa.curriculum.gate import Bound, admission, passed
 from aaa.curriculum.hand_off import filled
@@ -31,7 +31,7 @@ from aaa.exporters import seeds as evolved
 from aaa.failpoints import hit
 from aaa.generations import child, next_number, root_of, write_card
 from aaa.preflight import check_prices
-from aaa.scenario import InlineSeed, Kind, Scenario, Seeds, Stage
+from aaa.scenario import InlineSeed, Scenario, Seeds, Stage
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
 from aaa.store import courses
@@ -125,7 +125,7 @@ class Conductor:
                 await self._wait(course, step, stage)
             case "train":
                 await self._train(course, step, stage, script.folder)
-            case "gate" | "adopt" if (why := _untrained(course, stage)) is not None:
+            case "gate" | "adopt" if (why := untrained(course, stage)) is not None:
                 await courses.end_step(self._database, self._id, step, {"skipped": why})
             case "gate":
                 await self._gate(course, row, script, step)
@@ -212,7 +212,7 @@ class Conductor:
         self, course: Course, script: CourseScript, step: Step, who: Learner, seeds: list[Seed]
     ) -> None:
         """Make the step's round, once however often this is done, with what is left of the budget."""
-        scenario = scenario_of(script.scenario, step, who, seeds).model_copy(update=_left(course))
+        scenario = scenario_of(script.scenario, step, who, seeds).model_copy(update=left(course))
 
         def prepared() -> tuple[Any, Any]:
             made, own = self._catalogue(script).prepare(scenario, Path())
@@ -272,7 +272,7 @@ class Conductor:
         targets = await self._names(course)
         accounts: list[Account] = []
         for kind, rule in stage.data.items():
-            rounds = self._rounds(course, step, kind, accumulate=rule.accumulate)
+            rounds = rounds_for(course, step.stage, kind, accumulate=rule.accumulate)
             path = paths(folder)[kind]
             draft = path.with_suffix(".part")
             with draft.open("wb") as sink:
@@ -296,21 +296,6 @@ class Conductor:
             names.append(parent)
         return names
 
-    def _rounds(self, course: Course, step: Step, kind: Kind, *, accumulate: bool) -> list[str]:
-        """The rounds whose verdicts count for a kind of data."""
-        script_stages = course.stages[: step.stage + 1]
-        own = script_stages if accumulate else script_stages[-1:]
-        wrote = {
-            row.stage
-            for row in course.steps
-            if row.kind == "data" and any(f["kind"] == kind for f in row.data.get("files", ()))
-        } | {script_stages[-1]}
-        return [
-            row.round
-            for row in course.steps
-            if row.kind == "play" and row.round and row.stage in own and row.stage in wrote
-        ]
-
     def _manifest(
         self, course: Course, step: Step, stage: Stage, accounts: list[Account]
     ) -> dict[str, Any]:
@@ -322,7 +307,7 @@ class Conductor:
             "parent": course.parent,
             "rules": {kind: rule.model_dump(mode="json") for kind, rule in stage.data.items()},
             "rounds": {
-                kind: self._rounds(course, step, kind, accumulate=rule.accumulate)
+                kind: rounds_for(course, step.stage, kind, accumulate=rule.accumulate)
                 for kind, rule in stage.data.items()
             },
             "files": [account.model_dump(mode="json") for account in accounts],
@@ -340,7 +325,7 @@ class Conductor:
 
     async def _train(self, course: Course, step: Step, stage: Stage, here: str) -> None:
         assert stage.train is not None
-        if empty := _without_rows(course, stage):
+        if empty := without_rows(course, stage):
             why = f"no rows in {', '.join(empty)}; {course.student} stays"
             await courses.end_step(self._database, self._id, step, {"skipped": why})
             return
@@ -366,7 +351,7 @@ class Conductor:
         await courses.begin_step(self._database, self._id, step.position)
         began = time.time()
         trained = folder / "train.log"
-        watching = _Training(self._database, self._id, step.position, output)
+        watching = OnRecord(self._database, self._id, step.position, output)
         told = await train(
             command, folder, trained, stage.train.timeout_s, self._settings.home, watching.look
         )
@@ -410,7 +395,7 @@ class Conductor:
     async def _gate(self, course: Course, row: StepRow, script: CourseScript, step: Step) -> None:
         stage = script.scenario.stages[step.stage]
         assert stage.gate is not None
-        trained = _trained(course, stage)
+        trained = trained_by(course, stage)
         if row.round is None:
             use = str(use_of(script.scenario, step))
             found = await courses.seeds_of(self._database, self._id, use)
@@ -426,7 +411,7 @@ class Conductor:
 
     async def _adopt(self, course: Course, step: Step, stage: Stage) -> None:
         """The trained student goes on, unless its gate refused it: then the course stops with the report."""
-        trained = _trained(course, stage)
+        trained = trained_by(course, stage)
         met = [row.data for row in course.steps if row.kind == "gate" and row.stage == stage.name]
         told = met[0] if met else None
         admitted = told is None or bool(told["admitted"])
@@ -440,65 +425,6 @@ class Conductor:
             )
         data = {"agent": trained, "admitted": admitted}
         await courses.end_step(self._database, self._id, step, data, learner=learner)
-
-
-class _Training:
-    """A training under way, as its course sees it."""
-
-    def __init__(self, database: Database, course_id: str, position: int, output: Path) -> None:
-        self._database, self._id, self._position = database, course_id, position
-        self._output, self._told = output, dict[str, float]()
-
-    async def look(self) -> bool:
-        """Whether it is still wanted; puts how it stands on record where that changed.
-
-        A database that is away has not said that the course was cancelled.
-        """
-        try:
-            now = await asyncio.to_thread(progress, self._output)
-            if now != self._told:
-                data = {"progress": now}
-                await courses.note_step(self._database, self._id, self._position, data)
-                self._told = now
-            return (await courses.get_course(self._database, self._id)).status != "cancelled"
-        except StoreError:
-            return True
-
-
-def _trained(course: Course, stage: Stage) -> str:
-    """The agent that the stage has trained."""
-    rows = [row.data for row in course.steps if row.kind == "train" and row.stage == stage.name]
-    return str(rows[0]["agent"])
-
-
-def _untrained(course: Course, stage: Stage) -> str | None:
-    """Why the stage has trained nobody; `None`: it has."""
-    rows = [row.data for row in course.steps if row.kind == "train" and row.stage == stage.name]
-    return str(rows[0]["skipped"]) if rows and "skipped" in rows[0] else None
-
-
-def _without_rows(course: Course, stage: Stage) -> list[str]:
-    """The files that its command names, where none of them has a row: nothing can be learnt from them."""
-    assert stage.train is not None
-    words = " ".join(stage.train.command)
-    written = [row.data for row in course.steps if row.kind == "data" and row.stage == stage.name]
-    files = written[0].get("files", ()) if written else ()
-    named = [file for file in files if f"{{{file['kind']}}}" in words]
-    return [file["file"] for file in named] if named and not any(f["kept"] for f in named) else []
-
-
-def _left(course: Course) -> Mapping[str, float | int | None]:
-    """What the next round may spend: what the course's budget has left."""
-
-    def left(cap: float | None, spent: float) -> float | None:
-        return None if cap is None else max(0, cap - spent)
-
-    return {
-        "budget_usd": left(course.budget_usd, course.spent_usd),
-        "budget_tokens": left(course.budget_tokens, course.spent_tokens),
-        "budget_calls": left(course.budget_calls, course.calls),
-        "concurrency": course.concurrency,
-    }
 
 
 def _parent(catalogue: Catalogue, agent: str) -> str | None:

@@ -15,7 +15,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from aaa.errors import AAAError, SetupError
+from aaa.errors import AAAError, SetupError, StoreError
+from aaa.store import courses
+from aaa.store.database import Database
+from aaa.training.progress import progress
 
 TOLD = frozenset({"model", "api_base", "api_key_env", "price", "limits", "sampling", "local"})
 """What the command may say of the card of the model that it made."""
@@ -51,6 +54,29 @@ async def train(
         ended = "ran out of its time" if code is None else f"ended with exit code {code}"
         raise TrainingFailed(f"{command[0]!r} {ended}; its log is {log}: …{said[-TAIL:].strip()}")
     return told(said, log)
+
+
+class OnRecord:
+    """A training under way, as its course sees it."""
+
+    def __init__(self, database: Database, course_id: str, position: int, output: Path) -> None:
+        self._database, self._id, self._position = database, course_id, position
+        self._output, self._told = output, dict[str, float]()
+
+    async def look(self) -> bool:
+        """Whether it is still wanted; puts how it stands on record where that changed.
+
+        A database that is away has not said that the course was cancelled.
+        """
+        try:
+            now = await asyncio.to_thread(progress, self._output)
+            if now != self._told:
+                data = {"progress": now}
+                await courses.note_step(self._database, self._id, self._position, data)
+                self._told = now
+            return (await courses.get_course(self._database, self._id)).status != "cancelled"
+        except StoreError:
+            return True
 
 
 async def _run(

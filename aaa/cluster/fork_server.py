@@ -1,0 +1,118 @@
+"""Forks Ray's workers off a process that has everything loaded: a runner or a seat starts at once.
+
+The supervisor loads what its actors need anyway. Before it starts anything it forks this server off, which
+has one thread, no loop and no connection, and forks again for each worker that a raylet asks for
+(`worker.py`). Ray itself is loaded when the first is asked for: it reads from the environment, once, whose
+raylet a worker is of. What was loaded is shared memory until somebody writes to it. Linux alone: elsewhere,
+and on a user's cluster, Ray starts its workers as it does.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import runpy
+import secrets
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from aaa.cluster.worker import ANSWER_S, SERVER, STREAMS, program
+
+DIE_WITH_PARENT = 1
+"""`PR_SET_PDEATHSIG`."""
+CREDENTIALS = struct.Struct("3i")
+
+
+def start() -> None:
+    """Fork a server off this process, which must have one thread yet, and say so in its environment.
+
+    It ends with this process. Does nothing where it cannot be had.
+    """
+    os.environ.pop(SERVER, None)
+    if sys.platform != "linux" or len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
+        return
+    name = f"aaa-fork-{os.getpid()}-{secrets.token_hex(8)}"
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f"\0{name}")
+    listening.listen(64)
+    parent = os.getpid()
+    if os.fork():
+        listening.close()
+        os.environ[SERVER] = name
+        return
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)  # whoever reads what the supervisor prints waits for its last writer
+    os.dup2(nothing, 1)
+    os.close(nothing)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a worker but its raylet
+    _serve(listening)
+
+
+def _serve(listening: socket.socket) -> None:
+    """Fork for whoever asks and is of this user; returns in the forked worker, when that has ended."""
+    while True:
+        link, _ = listening.accept()
+        with link, suppress(OSError, ValueError):
+            link.settimeout(ANSWER_S)
+            if _user(link) != os.getuid():
+                continue
+            asked, streams = _asked(link)
+            if "ray" not in sys.modules:
+                _load(asked["environment"])
+            worker = os.fork()
+            if worker == 0:
+                break
+            for stream in streams:
+                os.close(stream)
+            link.sendall(str(worker).encode())
+    listening.close()
+    _become(asked, streams)
+
+
+def _load(environment: Mapping[str, str]) -> None:
+    """Load Ray in a worker's environment, and whatever else each of them has."""
+    os.environ.update(environment)
+    for name in ("ray", "uvloop"):
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # looking for garbage later would write to every page
+
+
+def _user(link: socket.socket) -> int:
+    """Who is at the other end."""
+    told = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    return int(CREDENTIALS.unpack(told)[1])
+
+
+def _asked(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """What `worker.py` says, and its standard streams."""
+    _, streams, _, _ = socket.recv_fds(link, 1, len(STREAMS))
+    said = bytearray()
+    while part := link.recv(1 << 16):
+        said += part
+    return json.loads(said), streams
+
+
+def _become(asked: dict[str, Any], streams: list[int]) -> None:
+    """In the forked process: be the worker that was asked for, to its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setpgid(0, 0)  # as a raylet starts them: what it kills is the group
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.chdir(asked["folder"])
+    os.setpriority(os.PRIO_PROCESS, 0, asked["nice"])
+    for stream, number in zip(streams, STREAMS, strict=True):
+        os.dup2(stream, number)
+        os.close(stream)
+    sys.argv = [program(), *asked["options"]]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.exit()

@@ -1,0 +1,61 @@
+"""Stands in for the program of a Ray worker: has it forked by `fork_server.py`, and ends.
+
+Started by a raylet with the worker's options; needs nothing beyond the standard library. Where no fork
+server answers, it becomes the worker itself, as Ray would have started it.
+
+    python worker.py OPTION …
+"""
+
+import array
+import json
+import os
+import socket
+import sys
+from importlib.util import find_spec
+
+SERVER = "AAA_FORK_SERVER"
+"""Environment variable: the abstract socket at which the fork server listens."""
+ANSWER_S = 5.0
+STREAMS = (0, 1, 2)
+
+
+def program() -> str:
+    """The file that Ray runs as a worker. Raises `FileNotFoundError`."""
+    spec = find_spec("ray")
+    package = os.path.dirname(str(spec and spec.origin))  # noqa: PTH120
+    found = os.path.join(package, "_private", "workers", "default_worker.py")  # noqa: PTH118
+    if not os.path.exists(found):  # noqa: PTH110
+        raise FileNotFoundError(found)
+    return found
+
+
+def forked(server: str, options: list[str]) -> bool:
+    """Whether that server has forked a worker with these options, in this process's place."""
+    asked = {
+        "options": options,
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),  # noqa: PTH109
+        "nice": os.getpriority(os.PRIO_PROCESS, 0),
+    }
+    try:
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(ANSWER_S)
+            link.connect(f"\0{server}")
+            streams = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", STREAMS))]
+            link.sendmsg([b"\n"], streams)
+            link.sendall(json.dumps(asked).encode())
+            link.shutdown(socket.SHUT_WR)
+            return link.recv(20).isdigit()
+    except OSError:
+        return False
+
+
+def main() -> None:
+    """Have it forked, or become it."""
+    server, options = os.environ.get(SERVER, ""), sys.argv[1:]
+    if not (server and forked(server, options)):
+        os.execv(sys.executable, [sys.executable, program(), *options])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Runners and seats are forked off a process that has everything loaded, and start as Ray does without."""
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.acceptance.processes import AAA, Home, Process, provider, requests, started, until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+SEEDS = 12
+
+
+def below(process: Process, name: str) -> list[psutil.Process]:
+    """Processes of that command line below a command's, and those whose parent has ended."""
+    session = psutil.Process(process.process.pid)
+    supervisors = [p for p in session.children() if "aaa.cluster" in p.cmdline()]
+    sessions = {os.getsid(p.pid) for p in supervisors}
+    found = []
+    for one in psutil.process_iter(["cmdline"]):
+        try:
+            if os.getsid(one.pid) in sessions and name in " ".join(one.info["cmdline"] or ()):
+                found.append(one)
+        except (psutil.Error, ProcessLookupError):
+            continue
+    return found
+
+
+def fork_server(process: Process) -> psutil.Process | None:
+    """The one of the supervisor's processes that is its child and looks like it; `None`: not yet."""
+    there = below(process, "aaa.cluster")
+    return next((one for one in there if one.ppid() in {p.pid for p in there}), None)
+
+
+def test_workers_come_from_the_fork_server_and_also_without_it(home: Home) -> None:
+    home.scenario("long", seeds=SEEDS, judging={"play": "logprob"}, concurrency=2)
+    with provider(home, faults="latency=fixed:300ms") as base_url:
+        home.cards(base_url)
+        with started([AAA, "run", "long", "--no-tui"], home) as run:
+            round_id = run.wait_for(r"Round (long-\w+):").group(1)
+            until(lambda: len(requests(home)) > SEEDS, "some calls")
+            server = fork_server(run)
+            assert server is not None
+            actors = below(run, "ray::Seat") + below(run, "ray::RunnerActor")
+            assert {one.ppid() for one in actors} == {server.pid}
+            assert all(os.getpgid(one.pid) == one.pid for one in actors)
+            server.kill()
+            for one in below(run, "ray::Seat"):
+                one.kill()
+            run.process.wait(timeout=100)
+        found: dict[str, Any] = json.loads(home.aaa("rounds", "show", round_id, "--json"))
+    assert found["status"] == "completed"
+    assert found["turns"] == 5 * SEEDS
+
+
+def test_the_fork_server_ends_with_its_supervisor(home: Home) -> None:
+    with started([AAA, "serve", "--port", "0"], home) as serve:
+        serve.wait_for(r"http://127\.0\.0\.1:\d+")
+        server = until(lambda: fork_server(serve), "the fork server")
+        supervisor = server.parent()
+        assert supervisor is not None
+        supervisor.send_signal(signal.SIGKILL)
+        until(lambda: not server.is_running(), "its end")

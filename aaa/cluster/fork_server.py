@@ -10,7 +10,6 @@ and on a user's cluster, Ray starts its workers as it does.
 import ctypes
 import gc
 import importlib
-import json
 import os
 import runpy
 import secrets
@@ -20,13 +19,22 @@ import struct
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from aaa.cluster.worker import ANSWER_S, SERVER, STREAMS, program
+from aaa.types import Value
 
 DIE_WITH_PARENT = 1
 """`PR_SET_PDEATHSIG`."""
 CREDENTIALS = struct.Struct("3i")
+
+
+class Asked(Value):
+    """The worker that is asked for."""
+
+    options: tuple[str, ...]
+    environment: dict[str, str]
+    folder: str
+    nice: int
 
 
 def start() -> None:
@@ -67,7 +75,7 @@ def _serve(listening: socket.socket) -> None:
                 continue
             asked, streams = _asked(link)
             if "ray" not in sys.modules:
-                _load(asked["environment"])
+                _load(asked.environment)
             worker = os.fork()
             if worker == 0:
                 break
@@ -93,26 +101,33 @@ def _user(link: socket.socket) -> int:
     return int(CREDENTIALS.unpack(told)[1])
 
 
-def _asked(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """What `worker.py` says, and its standard streams."""
+def _asked(link: socket.socket) -> tuple[Asked, list[int]]:
+    """What `worker.py` says, and its standard streams. Raises `ValueError` for anything else."""
     _, streams, _, _ = socket.recv_fds(link, 1, len(STREAMS))
     said = bytearray()
     while part := link.recv(1 << 16):
         said += part
-    return json.loads(said), streams
+    try:
+        if len(streams) != len(STREAMS):
+            raise ValueError("a worker needs its standard streams")
+        return Asked.model_validate_json(bytes(said)), streams
+    except ValueError:
+        for stream in streams:
+            os.close(stream)
+        raise
 
 
-def _become(asked: dict[str, Any], streams: list[int]) -> None:
+def _become(asked: Asked, streams: list[int]) -> None:
     """In the forked process: be the worker that was asked for, to its end."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setpgid(0, 0)  # as a raylet starts them: what it kills is the group
     os.environ.clear()
-    os.environ.update(asked["environment"])
-    os.chdir(asked["folder"])
-    os.setpriority(os.PRIO_PROCESS, 0, asked["nice"])
+    os.environ.update(asked.environment)
+    os.chdir(asked.folder)
+    os.setpriority(os.PRIO_PROCESS, 0, asked.nice)
     for stream, number in zip(streams, STREAMS, strict=True):
         os.dup2(stream, number)
         os.close(stream)
-    sys.argv = [program(), *asked["options"]]
+    sys.argv = [program(), *asked.options]
     runpy.run_path(sys.argv[0], run_name="__main__")
     sys.exit()

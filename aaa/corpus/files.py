@@ -7,7 +7,7 @@ streaming reader holds easily. The same rows give the same bytes.
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -26,6 +26,8 @@ ROW_GROUP = 10_000
 """Rows of a row group, at most."""
 GROUP_SIZE = 8 << 20
 """Bytes of a row group in memory after which it is written: rows may be of any size, memory is not."""
+LOT = 1 << 20
+"""Bytes of JSON lines that are written and hashed at a time."""
 BATCH = 500
 """Rows that become Arrow at a time."""
 DRAFT = ".draft-"
@@ -97,31 +99,66 @@ def open_sink(path: Path, columns: Columns, kind: str) -> Sink:
     return _Parquet(path, columns) if kind == "parquet" else _Lines(path)
 
 
+class _Aside:
+    """A thread that works on one lot while the next one is made; two are held at most."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "sink")
+        self._working: Future[object] | None = None
+
+    def do(self, work: Callable[..., object], *given: object) -> None:
+        """Once the last lot is done. Raises what that raised."""
+        self.wait()
+        self._working = self._thread.submit(work, *given)
+
+    def wait(self) -> None:
+        """Raises what the work raised."""
+        if self._working is not None:
+            self._working.result()
+
+    def close(self) -> None:
+        self.wait()
+        self._thread.shutdown()
+
+
 class _Lines:
     """JSON lines."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=1 << 20)
+        self._file = path.open("wb", buffering=0)
         self._hash = sha256()
+        self._aside = _Aside()
+        self._lot: list[bytes] = []
+        self._size = 0
         self.rows = 0
 
     def write(self, row: Row) -> None:
         text = line(row)
-        self._file.write(text)
-        self._hash.update(text)
+        self._lot.append(text)
+        self._size += len(text)
         self.rows += 1
+        if self._size >= LOT:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        self._aside.do(self._put, b"".join(self._lot))
+        self._lot, self._size = [], 0
+
+    def _put(self, lot: bytes) -> None:
+        self._hash.update(lot)
+        rest = memoryview(lot)
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
     def close(self) -> str:
+        self._hand_on()
+        self._aside.close()
         self._file.close()
         return self._hash.hexdigest()
 
 
 class _Parquet:
-    """Parquet by pyarrow, a row group at a time.
-
-    Rows wait as Arrow has them, a tenth of what Python's objects take. A row group is compressed by another
-    thread while the next one is made; two are held at most.
-    """
+    """Parquet by pyarrow, a row group at a time. Rows wait as Arrow has them, a tenth of Python's objects."""
 
     def __init__(self, path: Path, columns: Columns) -> None:
         import pyarrow as pa  # a third of a second to import, and few exports need it
@@ -130,8 +167,7 @@ class _Parquet:
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own gives back little: 50 MiB
         self._path, self._columns, self._schema = path, columns, schema(columns)
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
-        self._thread = ThreadPoolExecutor(1, "parquet")
-        self._writing: Future[None] | None = None
+        self._aside = _Aside()
         self._waiting: list[Row] = []
         self._group: list[Any] = []
         self.rows = 0
@@ -147,28 +183,20 @@ class _Parquet:
         self._waiting = []
         full = BATCH * len(self._group) >= ROW_GROUP
         if full or sum(batch.nbytes for batch in self._group) >= GROUP_SIZE:
-            self._flush()
+            self._hand_on()
 
-    def _flush(self) -> None:
+    def _hand_on(self) -> None:
         import pyarrow as pa
 
-        table = pa.Table.from_batches(self._group, self._schema)
+        self._aside.do(self._writer.write_table, pa.Table.from_batches(self._group, self._schema))
         self._group = []
-        self._wait()
-        self._writing = self._thread.submit(self._writer.write_table, table)
-
-    def _wait(self) -> None:
-        """Raises what writing raised."""
-        if self._writing is not None:
-            self._writing.result()
 
     def close(self) -> str:
         if self._waiting or not self.rows:
             self._take()
         if self._group:
-            self._flush()
-        self._wait()
-        self._thread.shutdown()
+            self._hand_on()
+        self._aside.close()
         self._writer.close()
         return hashed(self._path)
 

@@ -1,0 +1,93 @@
+"""The fork server forks for its own user alone, as it is asked, and outlives whoever asks wrongly."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from aaa.cluster import worker
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+SERVE = (
+    "import os, sys; from aaa.cluster import fork_server; fork_server.start();"
+    f"print(os.environ[{worker.SERVER!r}], flush=True); sys.stdin.read()"
+)
+NOBODY = 65534
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """A fork server of a process of its own; where it listens."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+def asked(server: str, said: bytes) -> bytes:
+    """What it answers to that."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(20)
+        link.connect(f"\0{server}")
+        link.sendall(said)
+        link.shutdown(socket.SHUT_WR)
+        return link.recv(20)  # nothing: it has closed
+
+
+def run_worker(server: str, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """A worker's program with options of which Ray's own will say that they are wrong."""
+    return subprocess.run(
+        [sys.executable, worker.__file__, *options],
+        env=os.environ | {worker.SERVER: server, "RAY_JOB_ID": "ffffffff"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_worker_gets_its_options_and_its_streams(tmp_path: Path) -> None:
+    with serving() as server:
+        for _ in range(2):  # the second finds Ray loaded
+            done = run_worker(server, tmp_path, "--node-id=of-a-test")
+            assert done.returncode == 0  # it had it forked; what was forked says what is missing
+            assert "required: --cluster-id" in done.stderr
+            assert "--node-id" not in done.stderr.split("required:")[1]
+
+
+def test_where_no_server_answers_it_becomes_the_worker(tmp_path: Path) -> None:
+    done = run_worker("aaa-fork-nobody-listens", tmp_path, "--node-id=of-a-test")
+    assert done.returncode == 2
+    assert "required: --cluster-id" in done.stderr
+
+
+def test_what_makes_no_sense_is_not_answered_and_harms_nobody(tmp_path: Path) -> None:
+    with serving() as server:
+        assert asked(server, b"") == b""
+        assert asked(server, b"\n{") == b""
+        assert asked(server, b"\n[]") == b""
+        assert asked(server, b'\n{"environment": 1}') == b""
+        assert "required" in run_worker(server, tmp_path).stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as another user")
+def test_another_user_is_not_answered(tmp_path: Path) -> None:
+    with serving() as server:
+        ask = (
+            f"import os, socket; os.setuid({NOBODY}); link = socket.socket(socket.AF_UNIX);"
+            f"link.connect('\\0{server}'); print(link.recv(20))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", ask], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.stdout == "b''\n", done.stderr
+        assert "required" in run_worker(server, tmp_path).stderr

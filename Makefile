@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 # Where the registry has only the file for GPUs, say TORCH="torch==2.13.0 --index-url …" for another one.
 TORCH ?= torch==2.13.0
 export OMP_WAIT_POLICY := passive
+# kept by whoever imports first: without it each process compiles 4 s of sources again, and tests start hundreds
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo flywheel test check bench chaos lock setup setup-dev setup-trainers clean
 .DELETE_ON_ERROR:

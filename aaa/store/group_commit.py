@@ -16,7 +16,8 @@ from aaa.errors import StoreError
 T = TypeVar("T")
 R = TypeVar("R")
 
-LINGER_S = 0.005
+import os as _os
+LINGER_S = float(_os.environ.get("AAA_LINGER", "0.005"))
 """How long the first entry waits for others: nothing beside a model call."""
 MOST = 100
 """Entries of one transaction: bounds how long a round's row stays locked."""

@@ -66,8 +66,7 @@ def watch(
     round_id: str | None, no_tui: bool, replay: str | None, speed: str, as_json: bool
 ) -> None:
     """Watch and steer rounds, live or finished (default: the newest)."""
-    from aaa.commands.opening import open_client
-    from aaa.commands.watch import on_terminal
+    from aaa.commands.opening import on_terminal, open_client
     from aaa.commands.watch import watch as command
     from aaa.dashboard.replay import Replay, read_speed
     from aaa.logs import set_up, to_file

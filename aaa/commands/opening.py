@@ -55,6 +55,11 @@ def arguments(overrides: Mapping[str, Any], **given: object) -> str:
     return "".join((*sets, *named))
 
 
+def on_terminal() -> bool:
+    """Whether a person sits at it: the dashboard reads keys and draws on all three."""
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
 def say(text: str = "") -> None:
     """Prose for a person, on stderr."""
     print(text, file=sys.stderr, flush=True)

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from aaa.catalogue import open_catalogue
 from aaa.client import Client, connect
 from aaa.commands import watch
-from aaa.commands.opening import say
+from aaa.commands.opening import on_terminal, say
 from aaa.commands.run import everything
-from aaa.commands.stopping import stopping
+from aaa.commands.stopping import STOPPED, stopping
 from aaa.preflight import check_cluster
 from aaa.settings import Settings
 
@@ -61,9 +61,9 @@ async def _follow(
         with contextlib.suppress(asyncio.CancelledError):
             await following
         say(f"Stopped. Nothing recorded is lost; go on with:\n  {again(round_id)}")
-        return watch.STOPPED
+        return STOPPED
     code = await following
-    if code == watch.STOPPED:
+    if code == STOPPED:
         reason = (await client.round(round_id))["message"] or "it does not run"
         say(f"The round is paused: {reason}\nGo on with:\n  {again(round_id)}")
     else:
@@ -73,7 +73,7 @@ async def _follow(
 
 async def _watch(client: Client, round_id: str, tui: bool) -> int:
     """Follow until the round ends or pauses: the live view, or a line of progress now and then."""
-    if tui and watch.on_terminal():
+    if tui and on_terminal():
         return await watch.watch(client, round_id, tui=True, as_json=False, stop_at_pause=True)
     clock = asyncio.get_running_loop().time
     told = clock()

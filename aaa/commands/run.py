@@ -11,20 +11,17 @@ import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from aaa.catalogue import Catalogue, Script
 from aaa.client import Client
 from aaa.cluster.keeper import supervising
-from aaa.commands import staged, watch
-from aaa.commands.opening import arguments, command_name, say, show
+from aaa.commands import staged
+from aaa.commands.opening import arguments, command_name, on_terminal, say, show
 from aaa.commands.rounds import unfinished
-from aaa.commands.run_files import OF_PAIRS, Left, leave
 from aaa.commands.scenarios import prepared
-from aaa.commands.stopping import stopping
+from aaa.commands.stopping import STOPPED, stopping
 from aaa.commands.table import print_rows
-from aaa.commands.worth import worth
 from aaa.corpus.conditions import Refused
 from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
@@ -32,9 +29,6 @@ from aaa.logs import set_up, to_file
 from aaa.preflight import check_cluster, check_prices, check_reach
 from aaa.scenario import Scenario
 from aaa.settings import Settings
-from aaa.store.database import Database
-from aaa.store.leases import alive
-from aaa.store.opening import open_database
 
 BUDGET = "budget_reached"
 
@@ -98,14 +92,16 @@ async def run(settings: Settings, wanted: Wanted) -> int:
             round_id = await _begin(client, script, wanted)
             began = time.monotonic()
             code = await _follow(client, round_id, wanted, stop)
-            if code == watch.STOPPED:
+            if code == STOPPED:
                 found = await client.round(round_id)
                 first = "raise the budget as said above, then " if found["reason"] == BUDGET else ""
                 again = _again(wanted, round_id)
                 say(f"Stopped. Nothing recorded is lost; {first}go on with:\n  {again}")
             else:
                 elapsed_s = time.monotonic() - began
-                left = await _conclude(settings, client, script, round_id, wanted, elapsed_s)
+                from aaa.commands.concluding import conclude  # brings NumPy
+
+                left = await conclude(settings, client, script, round_id, wanted, elapsed_s)
                 if left.refused is not None:
                     raise Refused(left.refused)
     return code
@@ -121,37 +117,11 @@ async def everything(
     settings: Settings, catalogue: Catalogue, stop: asyncio.Event
 ) -> AsyncIterator[Client]:
     """Database, supervisor and API while the block runs; a supervisor's error ends the block."""
-    async with supervising(settings, stop) as supervised, open_database(settings) as database:
-        supervisor = supervised.with_database(database.url)
-        from aaa.api.server import local_api  # two seconds, in which the supervisor starts Ray
+    async with supervising(settings, stop) as supervised:
+        from aaa.commands.local_plane import local_plane  # a second, in which the supervisor loads
 
-        try:
-            async with (
-                local_api(settings, database, catalogue) as url,
-                Client(url, settings.token) as client,
-            ):
-                await _leads(database, supervisor)
-                async with asyncio.TaskGroup() as group:
-                    watched = group.create_task(_unless_stopped(supervisor))
-                    yield client
-                    watched.cancel()
-        except BaseExceptionGroup as group_error:
-            raise group_error.exceptions[0] from None
-        finally:
-            stop.set()
-            await asyncio.gather(supervisor, return_exceptions=True)
-
-
-async def _leads(database: Database, supervisor: asyncio.Task[None]) -> None:
-    """Wait for a supervisor that leads. Raises what ended ours."""
-    while "supervisor" not in await alive(database, ["supervisor"], 5):
-        if supervisor.done():
-            await supervisor
-        await asyncio.sleep(0.1)
-
-
-async def _unless_stopped(supervisor: asyncio.Task[None]) -> None:
-    await asyncio.shield(supervisor)
+        async with local_plane(settings, catalogue, supervised, stop) as client:
+            yield client
 
 
 async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
@@ -166,7 +136,7 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
             )
         if found["status"] not in ("queued", "running"):
             await client.resume(resume)
-        say(f"Round {resume} goes on: {_progress(dict(found))}")
+        say(f"Round {resume} goes on: {progress(dict(found))}")
         return resume
     for old in open_[:1]:
         say(f"(An earlier round did not end; go on with it by: {_again(wanted, old)})")
@@ -175,9 +145,14 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
     return made["id"]
 
 
+def progress(found: dict[str, Any]) -> str:
+    sessions = found["sessions"]
+    return f"{sessions['completed']} of {sessions['total']} sessions completed"
+
+
 def _shows(wanted: Wanted) -> bool:
     """Whether the round is shown as a dashboard."""
-    return wanted.tui and watch.on_terminal() and not wanted.as_json
+    return wanted.tui and on_terminal() and not wanted.as_json
 
 
 def _again(wanted: Wanted, round_id: str) -> str:
@@ -187,6 +162,8 @@ def _again(wanted: Wanted, round_id: str) -> str:
 
 async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.Event) -> int:
     """Watch until the round ends or we are asked to stop; the exit code."""
+    from aaa.commands import watch
+
     follow = watch.watch(
         client, round_id, tui=_shows(wanted), as_json=wanted.as_json, stop_at_pause=True
     )
@@ -200,98 +177,7 @@ async def _follow(client: Client, round_id: str, wanted: Wanted, stop: asyncio.E
     with contextlib.suppress(asyncio.CancelledError):
         await watching
     say("Stopping: calls in flight come home (at most 10 s) …")
-    return watch.STOPPED
-
-
-async def _conclude(
-    settings: Settings,
-    client: Client,
-    script: Script,
-    round_id: str,
-    wanted: Wanted,
-    elapsed_s: float,
-) -> Left:
-    """Export the pairs and say in plain words what happened."""
-    found = dict(await client.round(round_id))
-    left = await leave(client, round_id, settings.home / "exports" / round_id)
-    files = left.files
-    if wanted.as_json:
-        return left
-    for line in (*_story(found, elapsed_s), *await worth(client, script), *_files(left)):
-        say(line)
-    pair = await _first_pair(files[OF_PAIRS[0]]) if OF_PAIRS[0] in files else None
-    if wanted.next_steps or files:
-        say("Next:")
-        aaa = command_name()
-        say(f"  {aaa} explain {pair}" if pair else f"  {aaa} rounds show {round_id}")
-        if files:
-            format = next(iter(files))
-            name = "pairs" if format == OF_PAIRS[0] else format
-            say(f"  {aaa} export {round_id} --format {format} -o {name}.jsonl")
-        for more in _more(script, wanted):
-            say(f"  {more}")
-    return left
-
-
-def _files(left: Left) -> list[str]:
-    """What was written, and which pairs were not."""
-    lines = []
-    if left.dropped:
-        dropped = ", ".join(f"{pairs} {name}" for name, pairs in left.dropped.items())
-        lines.append(f"  pairs that are in no file, by the gate that dropped them: {dropped}")
-    if not left.files:
-        return [*lines, "Files: none, since nothing came out that could be learnt from"]
-    paths = (*left.files.values(), *left.papers)
-    return [*lines, "Files:", *(f"  {_short(path)}" for path in paths)]
-
-
-def _more(script: Script, wanted: Wanted) -> list[str]:
-    """The command for twice as many seeds as were taken, the rest as it was, where a limit was set."""
-    limit = script.scenario.seeds.limit
-    if limit is None:
-        return []
-    same = {key: value for key, value in wanted.overrides.items() if key != "seeds.limit"}
-    repeated = arguments(same, budget_usd=wanted.budget_usd, limit=2 * limit)
-    return [f"{command_name()} run {shlex.quote(wanted.scenario)}{repeated}"]
-
-
-def _story(found: dict[str, Any], elapsed_s: float) -> list[str]:
-    sessions, verdicts = found["sessions"], found["verdicts"]
-    outcomes = ", ".join(f"{n} {name}" for name, n in verdicts.items() if n) or "none"
-    tokens = found["completion_tokens"]
-    lines = [
-        f"Round {found['id']}: {found['status']}"
-        + (f" ({found['message']})" if found["message"] else ""),
-        f"  {_progress(found)}; {found['turns']} turns in {elapsed_s:.0f} s; {tokens} tokens "
-        f"written ({tokens / max(elapsed_s, 0.1):.1f} a second)",
-        (
-            f"  verdicts: {outcomes}; preference pairs: {found['pairs']}; "
-            if any(verdicts.values())
-            else "  "
-        )
-        + f"spent ${found['spent_usd']:.4f}",
-    ]
-    if sessions["failed"]:
-        lines.append(f"  {sessions['failed']} sessions failed; aaa rounds show {found['id']}")
-    return lines
-
-
-def _progress(found: dict[str, Any]) -> str:
-    sessions = found["sessions"]
-    return f"{sessions['completed']} of {sessions['total']} sessions completed"
-
-
-def _short(path: Path) -> str:
-    """The path from here where it lies below, else whole."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-async def _first_pair(path: Path) -> str | None:
-    import json
-
-    with path.open(encoding="utf-8") as lines:
-        row = lines.readline()
-    return str(json.loads(row)["id"]) if row else None
+    return STOPPED
 
 
 def tell_estimate(found: Estimate) -> None:

@@ -5,9 +5,6 @@ import logging
 from contextlib import nullcontext
 from typing import Any
 
-from aaa.api.app import create_app
-from aaa.api.server import is_loopback
-from aaa.api.server import serve as serve_api
 from aaa.catalogue import open_catalogue
 from aaa.cluster.keeper import Supervised, supervising
 from aaa.commands.opening import say
@@ -15,8 +12,6 @@ from aaa.commands.stopping import stopping
 from aaa.errors import SetupError
 from aaa.preflight import check_cluster
 from aaa.settings import Settings
-from aaa.store.opening import open_database
-from aaa.store.tokens import any_token
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +35,13 @@ async def _serve(
     api: bool,
     supervised: Supervised | None,
 ) -> None:
+    # two seconds, in which the supervisor loads
+    from aaa.api.app import create_app
+    from aaa.api.server import is_loopback
+    from aaa.api.server import serve as serve_api
+    from aaa.store.opening import open_database
+    from aaa.store.tokens import any_token
+
     async with open_database(settings) as database:
         catalogue = open_catalogue(settings)
         token = None if settings.token is None else settings.token.get_secret_value()

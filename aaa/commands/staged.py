@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 from aaa.catalogue import Catalogue, open_catalogue
 from aaa.client import Client, Json
-from aaa.commands import watch
 from aaa.commands.opening import arguments, command_name, say, show
 from aaa.commands.rounds import is_file
-from aaa.commands.stopping import stopping
+from aaa.commands.stopping import STOPPED, stopping
 from aaa.commands.table import print_rows
 from aaa.curriculum.course import Prepared, prepare
 from aaa.curriculum.hand_off import check_commands
@@ -114,7 +113,7 @@ async def run(settings: Settings, asked: Asked, everything: Everything) -> int:
             course = await _begin(client, name, asked)
             done = [row for row in course["steps"] if row["status"] == "done"]
             code = await _follow(client, course["id"], stop, told=len(done))
-            if code == watch.STOPPED:
+            if code == STOPPED:
                 again = (
                     f"{command_name()} run {shlex.quote(asked.scenario)}"
                     f"{arguments(asked.overrides, resume=course['id'])}"
@@ -175,9 +174,9 @@ async def _follow(client: Client, course_id: str, stop: asyncio.Event, told: int
             return 1
         if found["status"] == "paused":
             say(f"Course {course_id} is paused ({found['reason']}): {found['message']}")
-            return watch.STOPPED
+            return STOPPED
         await asyncio.sleep(LOOK_S)
-    return watch.STOPPED
+    return STOPPED
 
 
 def _comma(text: str) -> str:

@@ -5,6 +5,9 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
+STOPPED = 4
+"""Exit code of a command that was stopped, or stops at a pause, before its round has ended."""
+
 
 @contextlib.contextmanager
 def stopping(stop: asyncio.Event) -> Iterator[None]:

@@ -15,12 +15,11 @@ from rich.console import Console
 
 from aaa.clean import one_line
 from aaa.client import Client, Round
+from aaa.commands.stopping import STOPPED
 from aaa.dashboard import app, lines
 from aaa.dashboard.following import follow
 from aaa.dashboard.replay import Replay
 from aaa.errors import NotFound
-
-STOPPED = 4
 
 
 async def watch(
@@ -80,11 +79,6 @@ async def _dashboard(
 
 def _left(round_id: str) -> None:
     _say(f"left round {round_id}, which goes on; `aaa watch {round_id}` comes back to it")
-
-
-def on_terminal() -> bool:
-    """Whether a person sits at it: the dashboard reads keys and draws on all three."""
-    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 
 def exit_code(round: Round) -> int:

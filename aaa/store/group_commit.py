@@ -16,8 +16,7 @@ from aaa.errors import StoreError
 T = TypeVar("T")
 R = TypeVar("R")
 
-import os as _os
-LINGER_S = float(_os.environ.get("AAA_LINGER", "0.005"))
+LINGER_S = 0.005
 """How long the first entry waits for others: nothing beside a model call."""
 MOST = 100
 """Entries of one transaction: bounds how long a round's row stays locked."""

@@ -14,6 +14,7 @@ import threading
 
 from aaa.cluster import fork_server
 from aaa.cluster.keeper import LOST, REFUSED
+from aaa.cluster.runtime import load_ray
 from aaa.cluster.supervisor import ClusterLost, supervise
 from aaa.errors import SetupError
 from aaa.logs import set_up
@@ -22,6 +23,7 @@ from aaa.store.database import Database
 
 
 async def _main() -> None:
+    load_ray(read_settings())  # a second, in which the database opens
     url = sys.stdin.readline().strip()
     if not url:
         return  # nobody opened one

@@ -20,12 +20,8 @@ OURS = "aaa.cluster.actors"
 OBJECT_STORE_BYTES = 100 * 2**20  # nothing large travels: turns do, weights and exports never
 
 
-def start_ray(settings: Settings, namespace: str) -> Any:
-    """The `ray` module, connected. Raises `SetupError`.
-
-    On this machine: no dashboard, no agents (`lean.py`), and token mode with a token file that only its owner
-    can read. Ray's own ports listen on every interface; without the token they serve nobody.
-    """
+def load_ray(settings: Settings) -> Any:
+    """The `ray` module, imported in the environment that it reads then."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if settings.ray_address is None:
@@ -34,6 +30,16 @@ def start_ray(settings: Settings, namespace: str) -> Any:
         os.environ.pop("RAY_ADDRESS", None)
     import ray
 
+    return ray
+
+
+def start_ray(settings: Settings, namespace: str) -> Any:
+    """The `ray` module, connected. Raises `SetupError`.
+
+    On this machine: no dashboard, no agents (`lean.py`), and token mode with a token file that only its owner
+    can read. Ray's own ports listen on every interface; without the token they serve nobody.
+    """
+    ray = load_ray(settings)
     common = {"namespace": namespace, "log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if settings.ray_address is not None:

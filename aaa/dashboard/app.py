@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from aaa.client import Client, Round
+from aaa.collecting import collect_seldom
 from aaa.dashboard import dialogs
 from aaa.dashboard.feed import Feed
 from aaa.dashboard.render import render
@@ -74,6 +75,7 @@ class Dashboard(App[None]):
         if self._round is not None:
             self._open(self._round)
         self.set_interval(LOOK_S, self._look)
+        collect_seldom()  # a search among ten thousand sessions would keep a key waiting
 
     def _open(self, round: Round) -> None:
         own = self._round is not None and round["id"] == self._round["id"]

@@ -128,8 +128,11 @@ def watch(meter: Meter, reader: Reader, sessions: int, until: float) -> list[dic
     return tenths
 
 
-def one_size(sessions: int, at_once: int, latency_ms: float, runners: int = 1) -> dict[str, Any]:
-    """A round of that size, stopped and taken up again in the middle."""
+def one_size(
+    sessions: int, at_once: int, latency_ms: float, runners: int = 1, share: float = 1.0
+) -> dict[str, Any]:
+    """A round of that size, stopped and taken up again in the middle of the share of it that is played."""
+    played = max(10, round(share * sessions))
     with new_home() as home, stub(home, latency_ms) as base_url:
         three_cards(home, base_url, at_once)
         found: dict[str, Any] = {"sessions": sessions, "at_once": at_once, "runners": runners}
@@ -138,7 +141,7 @@ def one_size(sessions: int, at_once: int, latency_ms: float, runners: int = 1) -
             meter = Meter(home, process.process.pid)
             round_id, found["made_s"] = make_round(home, url, sessions, at_once)
             reader = Reader(url, round_id)
-            tenths = watch(meter, reader, sessions, 0.5)
+            tenths = watch(meter, reader, played, 0.5)
             meter.end()
             process.stop(signal.SIGTERM)
         reader.done.set()
@@ -151,7 +154,7 @@ def one_size(sessions: int, at_once: int, latency_ms: float, runners: int = 1) -
             found["first_new_call_s"] = again.first_call_at - began
             again.finished = reader.finished
             meter = Meter(home, process.process.pid)
-            tenths += watch(meter, again, sessions, 1.0)
+            tenths += watch(meter, again, played, 1.0)
             meter.end()
             late = sorted(reader.late_s + again.late_s)
         found["event_late_s"] = {"p50": statistics.median(late), "p95": late[int(0.95 * len(late))]}
@@ -193,6 +196,7 @@ def main() -> int:
     parser.add_argument("--latency-ms", type=float, default=20)
     parser.add_argument("--runners", type=int, nargs="*", default=[1])
     parser.add_argument("--in-flight", type=int, nargs="*", default=[])
+    parser.add_argument("--share", type=float, default=1.0, help="of each round that is played")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     given = parser.parse_args()
     where = machine()
@@ -201,7 +205,7 @@ def main() -> int:
         runs = [one_size(max(2000, 10 * n), n, 1000) for n in given.in_flight]
     else:
         runs = [
-            one_size(sessions, given.at_once, given.latency_ms, runners)
+            one_size(sessions, given.at_once, given.latency_ms, runners, given.share)
             for sessions in given.sessions
             for runners in given.runners
         ]

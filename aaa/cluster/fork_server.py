@@ -20,11 +20,13 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from aaa.cluster.worker import ANSWER_S, SERVER, STREAMS, program
+from aaa.cluster.worker import SERVER, STREAMS, program
 from aaa.types import Value
 
 DIE_WITH_PARENT = 1
 """`PR_SET_PDEATHSIG`."""
+ASKED_S = 5.0
+"""Who asks has so long to say it: others wait meanwhile."""
 CREDENTIALS = struct.Struct("3i")
 
 
@@ -70,7 +72,7 @@ def _serve(listening: socket.socket) -> None:
     while True:
         link, _ = listening.accept()
         with link, suppress(OSError, ValueError):
-            link.settimeout(ANSWER_S)
+            link.settimeout(ASKED_S)
             if _user(link) != os.getuid():
                 continue
             asked, streams = _asked(link)

@@ -34,8 +34,8 @@ def lean() -> Iterator[None]:
     from ray._private import services
     from ray._private.node import Node
 
-    build = getattr(services, COMMAND, None)
-    if build is None or not all(hasattr(Node, name) for name in UNUSED):
+    build, start = getattr(services, COMMAND, None), getattr(services, RAYLET, None)
+    if build is None or start is None or not all(hasattr(Node, name) for name in UNUSED):
         yield
         return
 
@@ -54,7 +54,6 @@ def lean() -> Iterator[None]:
         return start(*bound.args, **bound.kwargs)
 
     was = {name: getattr(Node, name) for name in UNUSED}
-    start = getattr(services, RAYLET)
     signature = inspect.signature(start)
     if worker.SERVER in os.environ and PROGRAM in signature.parameters:
         setattr(services, RAYLET, raylet)

@@ -15,7 +15,8 @@ from importlib.util import find_spec
 
 SERVER = "AAA_FORK_SERVER"
 """Environment variable: the abstract socket at which the fork server listens."""
-ANSWER_S = 5.0
+ANSWER_S = 60.0
+"""As long as Ray waits for a worker. The server may have Ray to load first; a dead one is known at once."""
 STREAMS = (0, 1, 2)
 
 

@@ -7,7 +7,6 @@ raylet a worker is of. What was loaded is shared memory until somebody writes to
 and on a user's cluster, Ray starts its workers as it does.
 """
 
-import ctypes
 import gc
 import importlib
 import os
@@ -20,11 +19,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
+from aaa.cluster.parent import die_with_parent
 from aaa.cluster.worker import SERVER, STREAMS, program
 from aaa.types import Value
 
-DIE_WITH_PARENT = 1
-"""`PR_SET_PDEATHSIG`."""
 ASKED_S = 5.0
 """Who asks has so long to say it: others wait meanwhile."""
 CREDENTIALS = struct.Struct("3i")
@@ -56,7 +54,7 @@ def start() -> None:
         listening.close()
         os.environ[SERVER] = name
         return
-    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:
         os._exit(0)
     nothing = os.open(os.devnull, os.O_RDWR)

@@ -7,7 +7,6 @@ started again by the next one; resuming from its own checkpoints is its affair.
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from aaa.cluster.parent import die_with_parent
 from aaa.errors import AAAError, SetupError, StoreError
 from aaa.store import courses
 from aaa.store.database import Database
@@ -97,7 +97,7 @@ async def _run(
             stdout=out,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
     except OSError as error:
         raise SetupError(f"train.command: {command[0]!r} cannot be started: {error}") from error
@@ -123,12 +123,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, number)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), patience_s)
-
-
-def _die_with_parent() -> None:
-    """In the child, before its program: die when the conductor does (Linux; elsewhere it lives on)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def told(said: str, log: Path) -> dict[str, Any]:

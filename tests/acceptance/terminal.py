@@ -15,9 +15,10 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pyte
 from rich.style import Style
@@ -29,6 +30,8 @@ KEYS = {
 }  # fmt: skip
 _MODES = re.compile(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]|\x1b\[\d*\$p|\x1bP[^\x1b]*\x1b\\")
 """Switches of keyboard and screen that pyte would print; the alternate screen is kept apart."""
+
+Found = TypeVar("Found")
 
 
 class Terminal:
@@ -126,18 +129,25 @@ class Terminal:
 
     def wait_for(self, pattern: str, within_s: float = 60.0) -> "re.Match[str]":
         """The first match on the screen."""
+        return self.wait_until(lambda text: re.search(pattern, text), repr(pattern), within_s)
+
+    def wait_until(
+        self, look: Callable[[str], Found | None], wanted: str, within_s: float = 60.0
+    ) -> Found:
+        """The first true thing seen in a screen's text. A screen is written in pieces: one that was
+        read once may be half the old one, so what is to be gone is waited for as well."""
         end = time.monotonic() + within_s
         while time.monotonic() < end:
             ended = self.process.poll() is not None
             self.read(0.1)
             if ended:
                 self._flush()
-            found = re.search(pattern, self.text)
-            if found is not None:
+            found = look(self.text)
+            if found:
                 return found
             if ended:
-                raise AssertionError(f"it ended without {pattern!r}:\n{self.text}")
-        raise AssertionError(f"waited {within_s:.0f} s in vain for {pattern!r} on:\n{self.text}")
+                raise AssertionError(f"it ended without {wanted}:\n{self.text}")
+        raise AssertionError(f"waited {within_s:.0f} s in vain for {wanted} on:\n{self.text}")
 
     def _flush(self) -> None:
         self._stream.feed(_MODES.sub(b"", self._left))

@@ -146,7 +146,7 @@ def test_finished_sessions_are_found_and_stepped_through(
         screen.wait_for(r"turn 4/5")
         screen.press("left", "left", "left")
         screen.wait_for(r"turn 1/5")
-        assert "revision" not in screen.text
+        screen.wait_until(lambda text: "revision" not in text, "a screen without the revision")
         screen.press("f")
         screen.wait_for(r"5 turns")
         screen.press("[")
@@ -283,8 +283,13 @@ def test_a_restarted_server_is_found_again_and_that_is_said(stage: Stage) -> Non
                 screen.wait_for(r"● completed")
                 done = stage.status(round_id, "completed")
                 screen.wait_for(rf"event {done['last_event']}, the last")
-                verdicts = re.findall(r"(\d+) (win|tie|flip|error|abstain)", screen.text)
-                assert {kind: int(n) for n, kind in verdicts} == done["verdicts"]
+                kinds = r"(\d+) (win|tie|flip|error|abstain)"
+                screen.wait_until(
+                    lambda text: (
+                        {k: int(n) for n, k in re.findall(kinds, text)} == done["verdicts"]
+                    ),
+                    f"verdicts {done['verdicts']}",
+                )
                 leave(screen)
 
 
@@ -344,7 +349,7 @@ def test_ratings_tick_while_models_battle(stage: Stage) -> None:
 def test_a_resized_window_is_drawn_anew(stage: Stage) -> None:
     with stage.watching(stage.done) as screen:
         screen.wait_for(r"● completed")
-        assert "── verdicts" not in screen.text
+        screen.wait_until(lambda text: "── verdicts" not in text, "a screen without verdicts")
         screen.resize(200, 60)
         screen.wait_for(r"── verdicts")
         leave(screen)

@@ -2,7 +2,7 @@
 
 Ray ends the process that lost its head or its raylet, so this process must be one that may die. The first
 line of its standard input says which database is open. It stops when that input ends: then whoever started
-it is gone, or wants it to.
+it is gone, or wants it to. Its arguments are what seats will load (`models.library`).
 """
 
 import asyncio
@@ -66,7 +66,7 @@ async def _to_the_end() -> None:
 
 
 def main() -> None:
-    fork_server.start()
+    fork_server.start(sys.argv[1:])
     asyncio.run(_to_the_end())
 
 

@@ -1,22 +1,23 @@
 """Forks Ray's workers off a process that has everything loaded: a runner or a seat starts at once.
 
 The supervisor loads what its actors need anyway. Before it starts anything it forks this server off, which
-has one thread, no loop and no connection, and forks again for each worker that a raylet asks for
-(`worker.py`). Ray itself is loaded when the first is asked for: it reads from the environment, once, whose
-raylet a worker is of. What was loaded is shared memory until somebody writes to it. Linux alone: elsewhere,
-and on a user's cluster, Ray starts its workers as it does.
+has one thread, no loop and no connection, loads what it is told besides, and forks again for each worker that
+a raylet asks for (`worker.py`). Ray itself is loaded when the first is asked for: it reads from the
+environment, once, whose raylet a worker is of. What was loaded is shared memory until somebody writes to it.
+Linux alone: elsewhere, and on a user's cluster, Ray starts its workers as it does.
 """
 
 import gc
 import importlib
 import os
+import pkgutil
 import runpy
 import secrets
 import signal
 import socket
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from aaa.cluster.parent import die_with_parent
@@ -37,13 +38,15 @@ class Asked(Value):
     nice: int
 
 
-def start() -> None:
+def start(loads: Iterable[str] = ()) -> None:
     """Fork a server off this process, which must have one thread yet, and say so in its environment.
 
-    It ends with this process. Does nothing where it cannot be had.
+    It ends with this process. Does nothing where it cannot be had. `loads` are functions without arguments,
+    as `pkgutil.resolve_name` takes them, that load what workers will need; one that starts a thread ends the
+    server, since what the thread holds would be held for ever in whatever is forked.
     """
     os.environ.pop(SERVER, None)
-    if sys.platform != "linux" or len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
+    if sys.platform != "linux" or _threads() > 1:
         return
     name = f"aaa-fork-{os.getpid()}-{secrets.token_hex(8)}"
     listening = socket.socket(socket.AF_UNIX)
@@ -62,7 +65,15 @@ def start() -> None:
     os.dup2(nothing, 1)
     os.close(nothing)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a worker but its raylet
+    for load in loads:
+        pkgutil.resolve_name(load)()
+    if _threads() > 1:
+        os._exit(1)
     _serve(listening)
+
+
+def _threads() -> int:
+    return len(os.listdir("/proc/self/task"))  # noqa: PTH208
 
 
 def _serve(listening: socket.socket) -> None:

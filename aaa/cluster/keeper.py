@@ -5,11 +5,13 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import IO
 
 from aaa.errors import SetupError
+from aaa.models import library
+from aaa.scenario import AgentCard
 from aaa.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -26,9 +28,10 @@ STEADY_S = 60.0
 class Supervised:
     """A supervisor that is kept, and waits to be told the database."""
 
-    def __init__(self, settings: Settings, stop: asyncio.Event) -> None:
+    def __init__(self, settings: Settings, stop: asyncio.Event, cards: Iterable[AgentCard]) -> None:
         self._url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._keeping = asyncio.create_task(_keep(settings, self._url, stop))
+        loads = sorted({name for card in cards if (name := library(card)) is not None})
+        self._keeping = asyncio.create_task(_keep(settings, loads, self._url, stop))
 
     def with_database(self, url: str) -> asyncio.Task[None]:
         """Say which database is open; the task that keeps the supervisor, until it was asked to stop.
@@ -46,9 +49,14 @@ class Supervised:
 
 
 @asynccontextmanager
-async def supervising(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Supervised]:
-    """Start a supervisor while the database is still being opened: its imports take as long."""
-    supervised = Supervised(settings, stop)
+async def supervising(
+    settings: Settings, stop: asyncio.Event, cards: Iterable[AgentCard] = ()
+) -> AsyncIterator[Supervised]:
+    """Start a supervisor while the database is still being opened: its imports take as long.
+
+    What those cards' seats need is loaded once, meanwhile, where workers are forked.
+    """
+    supervised = Supervised(settings, stop, cards)
     await asyncio.sleep(0)
     try:
         yield supervised
@@ -56,14 +64,16 @@ async def supervising(settings: Settings, stop: asyncio.Event) -> AsyncIterator[
         await supervised.leave()
 
 
-async def _keep(settings: Settings, url: asyncio.Future[str], stop: asyncio.Event) -> None:
+async def _keep(
+    settings: Settings, loads: Sequence[str], url: asyncio.Future[str], stop: asyncio.Event
+) -> None:
     clock = asyncio.get_running_loop().time
     delay_s = FIRST_DELAY_S
     refusals = 0
     while not stop.is_set():
         began = clock()
         with _aside(settings) as raw:
-            code, said = await _once(_environment(settings), url, stop, raw)
+            code, said = await _once(_environment(settings), loads, url, stop, raw)
         if stop.is_set():
             return
         if code == REFUSED and refusals == 0 and delay_s == FIRST_DELAY_S:
@@ -88,13 +98,14 @@ def _aside(settings: Settings) -> Iterator[IO[bytes] | None]:
 
 async def _once(
     environment: Mapping[str, str],
+    loads: Sequence[str],
     url: asyncio.Future[str],
     stop: asyncio.Event,
     raw: IO[bytes] | None,
 ) -> tuple[int, str]:
     """One supervisor, to its end: (exit code, what it printed)."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "aaa.cluster"),
+        *(sys.executable, "-m", "aaa.cluster", *loads),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=raw,

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import shlex
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
 from aaa.logs import set_up, to_file
 from aaa.preflight import check_cluster, check_prices, check_reach
-from aaa.scenario import Scenario
+from aaa.scenario import AgentCard, Scenario
 from aaa.settings import Settings
 
 BUDGET = "budget_reached"
@@ -88,7 +88,7 @@ async def run(settings: Settings, wanted: Wanted) -> int:
     say(f"Starting {script.scenario.name}: database, Ray and control plane on this machine …")
     stop = asyncio.Event()
     with stopping(stop):
-        async with everything(settings, catalogue, stop) as client:
+        async with everything(settings, catalogue, stop, script.cards.values()) as client:
             round_id = await _begin(client, script, wanted)
             began = time.monotonic()
             code = await _follow(client, round_id, wanted, stop)
@@ -114,10 +114,13 @@ def _overrides(wanted: Wanted) -> dict[str, Any]:
 
 @asynccontextmanager
 async def everything(
-    settings: Settings, catalogue: Catalogue, stop: asyncio.Event
+    settings: Settings, catalogue: Catalogue, stop: asyncio.Event, cards: Iterable[AgentCard] = ()
 ) -> AsyncIterator[Client]:
-    """Database, supervisor and API while the block runs; a supervisor's error ends the block."""
-    async with supervising(settings, stop) as supervised:
+    """Database, supervisor and API while the block runs; a supervisor's error ends the block.
+
+    `cards` are of who will be seated, where that is known: what they need is loaded once, and at once.
+    """
+    async with supervising(settings, stop, cards) as supervised:
         from aaa.commands.local_plane import local_plane  # a second, in which the supervisor loads
 
         async with local_plane(settings, catalogue, supervised, stop) as client:

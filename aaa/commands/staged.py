@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from aaa.curriculum.hand_off import check_commands
 from aaa.curriculum.staged_estimate import StagedEstimate, staged_estimate
 from aaa.errors import InputError
 from aaa.preflight import check_cluster, check_prices, check_reach
+from aaa.scenario import AgentCard
 from aaa.settings import Settings
 from aaa.training.progress import words
 from aaa.yaml_files import read_yaml
@@ -27,7 +28,9 @@ LAST = "last"
 """As what to resume: the newest of the scenario that is not over; a new one, where all are."""
 TOLD_EVERY = 10
 """Steps of a training between two lines about it."""
-Everything = Callable[[Settings, Catalogue, asyncio.Event], AbstractAsyncContextManager[Client]]
+Everything = Callable[
+    [Settings, Catalogue, asyncio.Event, Iterable[AgentCard]], AbstractAsyncContextManager[Client]
+]
 
 
 class Asked(NamedTuple):
@@ -107,9 +110,10 @@ async def run(settings: Settings, asked: Asked, everything: Everything) -> int:
             check_reach(script, settings)
     name = made.script.scenario.name
     say(f"Starting {name}: database, Ray and control plane on this machine …")
+    cards = [card for _, script, _ in made.plays for card in script.cards.values()]
     stop = asyncio.Event()
     with stopping(stop):
-        async with everything(settings, catalogue, stop) as client:
+        async with everything(settings, catalogue, stop, cards) as client:
             course = await _begin(client, name, asked)
             done = [row for row in course["steps"] if row["status"] == "done"]
             code = await _follow(client, course["id"], stop, told=len(done))

@@ -56,9 +56,14 @@ def open_model(card: AgentCard, settings: Settings) -> Model:
     return traced
 
 
+def library(card: AgentCard) -> str | None:
+    """The function that loads what `warm` loads, as `pkgutil.resolve_name` takes it; `None` is nothing."""
+    return None if card.is_local or is_compatible(card) else f"{__name__}.once:load"
+
+
 async def warm(card: AgentCard) -> None:
     """Load the library that the card's first call would wait for: LiteLLM takes three seconds."""
-    if not card.is_local and not is_compatible(card):
+    if library(card) is not None:
         await importlib.import_module(f"{__name__}.litellm").loaded()
 
 

@@ -65,3 +65,22 @@ def test_the_fork_server_ends_with_its_supervisor(home: Home) -> None:
         assert supervisor is not None
         supervisor.send_signal(signal.SIGKILL)
         until(lambda: not server.is_running(), "its end")
+
+
+def test_seats_that_need_litellm_are_forked_with_it_in_them(home: Home) -> None:
+    """Loaded once. A LiteLLM that starts a thread when it is loaded ends the fork server: found here."""
+    home.scenario("long", seeds=4, judging={"play": "logprob"})
+    with provider(home, faults="latency=fixed:300ms") as base_url:
+        for name, family in (("pupil", "birch"), ("tutor", "oak"), ("referee", "elm")):
+            home.card(name, base_url, family, model=f"hosted_vllm/{name}")
+        with started([AAA, "run", "long", "--no-tui"], home) as run:
+            until(lambda: requests(home), "a call")
+            server = fork_server(run)
+            assert server is not None
+            assert any(
+                "tiktoken" in one.path for one in server.memory_maps()
+            )  # LiteLLM alone has it
+            seats = below(run, "ray::Seat")
+            assert len(seats) == 3
+            assert {one.ppid() for one in seats} == {server.pid}
+            assert run.process.wait(timeout=100) == 0

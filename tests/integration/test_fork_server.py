@@ -14,17 +14,32 @@ from aaa.cluster import worker
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 SERVE = (
-    "import os, sys; from aaa.cluster import fork_server; fork_server.start();"
+    "import os, sys; from aaa.cluster import fork_server; fork_server.start(sys.argv[1:]);"
     f"print(os.environ[{worker.SERVER!r}], flush=True); sys.stdin.read()"
 )
+LOADS = """
+import os, sys, threading
+
+def well():
+    with open("loaded", "a") as told:
+        told.write("once\\n")
+
+def with_a_thread():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+"""
 NOBODY = 65534
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def serving(*loads: str, path: str = "", cwd: Path | None = None) -> Iterator[str]:
     """A fork server of a process of its own; where it listens."""
     with subprocess.Popen(
-        [sys.executable, "-c", SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVE, *loads],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join((path, os.environ.get("PYTHONPATH", "")))},
     ) as process:
         assert process.stdout is not None
         assert process.stdin is not None
@@ -91,3 +106,23 @@ def test_another_user_is_not_answered(tmp_path: Path) -> None:
         )
         assert done.stdout == "False\n", done.stderr
         assert "required" in run_worker(server, tmp_path).stderr
+
+
+def test_what_it_is_told_to_load_is_loaded_once_for_all(tmp_path: Path) -> None:
+    (tmp_path / "heavy.py").write_text(LOADS)
+    with serving("heavy:well", path=str(tmp_path), cwd=tmp_path) as server:
+        for _ in range(2):
+            done = run_worker(server, tmp_path)
+            assert done.returncode == 0
+            assert "required" in done.stderr
+    assert (tmp_path / "loaded").read_text() == "once\n"
+
+
+def test_it_ends_where_what_it_loads_starts_a_thread_and_workers_start_by_themselves(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "heavy.py").write_text(LOADS)
+    with serving("heavy:with_a_thread", path=str(tmp_path), cwd=tmp_path) as server:
+        done = run_worker(server, tmp_path)
+        assert done.returncode == 2
+        assert "required" in done.stderr

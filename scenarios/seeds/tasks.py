@@ -2,7 +2,9 @@
 
 Four sets: `tasks-train.jsonl`; `tasks-gate.jsonl` and `tasks-seen.jsonl`, other fillings of the same templates, the
 first for gates, the second kept for the end; `tasks-unseen.jsonl`, templates that no training task has. Whoever learns
-templates by heart is better on `tasks-seen.jsonl` and not on `tasks-unseen.jsonl`. Each task has a checker and a reference that passes it. Left out: tasks that need knowledge a small model cannot have.
+templates by heart is better on `tasks-seen.jsonl` and not on `tasks-unseen.jsonl`; whoever learns answers by heart, on
+none: a filling is in one set alone, however it is worded. Each task has a checker and a reference that passes it. Left
+out: tasks that need knowledge a small model cannot have.
 """
 
 import json
@@ -482,10 +484,27 @@ UNSEEN = (
 )  # fmt: skip
 
 
+class Said:
+    """What sets so far ask. Within a set a filling may come in two wordings, in two sets it may not."""
+
+    def __init__(self) -> None:
+        self.prompts: set[str] = set()
+        self._fillings: dict[tuple[str, str], str] = {}
+
+    def takes(self, of: str, template: Template, filling: Made, prompt: str) -> bool:
+        """Whether that task is new to the set `of`; it is known from then on."""
+        asks = (template.name, json.dumps(filling.blanks, sort_keys=True))
+        new = prompt not in self.prompts and self._fillings.get(asks, of) == of
+        if new:
+            self.prompts.add(prompt)
+            self._fillings[asks] = of
+        return new
+
+
 def tasks(
-    templates: tuple[Template, ...], each: int, chance: Chance, said: set[str]
+    of: str, templates: tuple[Template, ...], each: int, chance: Chance, said: Said
 ) -> Iterator[dict[str, Any]]:
-    """`each` tasks of each template, none worded as one in `said`, to which they are added."""
+    """`each` tasks of each template for a set of that name, fewer where there are no more fillings."""
     for template in templates:
         made = 0
         for _ in range(1000):
@@ -493,12 +512,11 @@ def tasks(
             prompt = chance.choice(template.wordings).format(**filling.blanks)
             if made == each:
                 break
-            if prompt in said:
+            if not said.takes(of, template, filling, prompt):
                 continue
-            said.add(prompt)
             made += 1
             yield {
-                "id": f"task-{template.name.replace('_', '-')}-{len(said):04d}",
+                "id": f"task-{template.name.replace('_', '-')}-{len(said.prompts):04d}",
                 "prompt": prompt,
                 "reference": filling.reference,
                 "checker": filling.checker,
@@ -508,20 +526,18 @@ def tasks(
 
 def sets() -> dict[str, list[dict[str, Any]]]:
     """File name -> its rows; the same each time."""
-    chance, said = random.Random(20240415), set[str]()
-    train = list(tasks(TRAIN, EACH_TRAIN, chance, said))
-    seen = list(tasks(TRAIN, EACH_SEEN, chance, said))
-    unseen = list(tasks(UNSEEN, EACH_UNSEEN, chance, said))
-    for rows in (train, seen, unseen):
+    chance, said = random.Random(20240415), Said()
+    found = {}
+    for name, templates, each in (  # what is held out first: some templates have few fillings
+        ("seen", TRAIN, EACH_SEEN),
+        ("gate", TRAIN, EACH_GATE),
+        ("unseen", UNSEEN, EACH_UNSEEN),
+        ("train", TRAIN, EACH_TRAIN),
+    ):
+        rows = list(tasks(name, templates, each, chance, said))
         chance.shuffle(rows)
-    gate = list(tasks(TRAIN, EACH_GATE, chance, said))
-    chance.shuffle(gate)
-    return {
-        "tasks-train.jsonl": train,
-        "tasks-seen.jsonl": seen,
-        "tasks-unseen.jsonl": unseen,
-        "tasks-gate.jsonl": gate,
-    }
+        found[f"tasks-{name}.jsonl"] = rows
+    return found
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ OF_COURSES = (
     "course.after",
     "course.round",  # a step's round made, the step not marked
     "course.trained",  # the command ended well, nothing of it on record
+    "course.registered",  # the trained student on record, its card not written
 )
 NAMES = (
     *OF_COURSES,

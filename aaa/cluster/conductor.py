@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,16 @@ from aaa.board import Method
 from aaa.catalogue import Catalogue, open_catalogue
 from aaa.cluster.standing import left, rounds_for, trained_by, untrained, without_rows
 from aaa.cluster.training import OnRecord, Unwanted, train
-from aaa.curriculum.course import CourseScript, Learner, Step, scenario_of, steps, take, use_of
+from aaa.curriculum.course import (
+    CourseScript,
+    Learner,
+    Step,
+    nobody_yet,
+    scenario_of,
+    steps,
+    take,
+    use_of,
+)
 from aaa.curriculum.gate import Bound, admission, passed
 from aaa.curriculum.hand_off import filled
 from aaa.curriculum.sampling import shifts
@@ -31,7 +39,7 @@ from aaa.exporters import seeds as evolved
 from aaa.failpoints import hit
 from aaa.generations import child, next_number, root_of, write_card
 from aaa.preflight import check_prices
-from aaa.scenario import InlineSeed, Scenario, Seeds, Stage
+from aaa.scenario import AgentCard, InlineSeed, Scenario, Seeds, Stage
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
 from aaa.store import courses
@@ -206,6 +214,9 @@ class Conductor:
             return
         _, *before = await self._names(course)
         who = Learner(course.student, course.parent, tuple(reversed(before)))
+        if (why := nobody_yet(script.scenario, step, who)) is not None:
+            await courses.end_step(self._database, self._id, step, {"skipped": why})
+            return
         await self._start(course, script, step, who, seeds)
 
     async def _start(
@@ -349,15 +360,33 @@ class Conductor:
         command = filled(stage.train.command, blanks)
         await asyncio.to_thread(output.mkdir, parents=True, exist_ok=True)
         await courses.begin_step(self._database, self._id, step.position)
-        began = time.time()
         trained = folder / "train.log"
         watching = OnRecord(self._database, self._id, step.position, output)
         told = await train(
             command, folder, trained, stage.train.timeout_s, self._settings.home, watching.look
         )
         hit("course.trained")
+        card = await self._registered(course, stage, parent, student, told)
+        data = {
+            "agent": card.name,
+            "model": card.model,
+            "command": command,
+            "log": str(trained),
+            "exit_code": 0,
+            "progress": await asyncio.to_thread(progress, output),
+        }
+        await courses.end_step(self._database, self._id, step, data)
+
+    async def _registered(
+        self, course: Course, stage: Stage, parent: AgentCard, student: str, told: dict[str, Any]
+    ) -> AgentCard:
+        """The trained student's card, which is on record first: done again, it is the same.
+
+        Its number is another than its folder's where somebody took that meanwhile.
+        """
+        catalogue = await asyncio.to_thread(open_catalogue, self._settings)
+        number = await self._number(catalogue, student, stage)
         card = child(parent, student, number, told)
-        await asyncio.to_thread(write_card, self._settings.home, card)
         await register(
             self._database,
             Generation(
@@ -370,16 +399,9 @@ class Conductor:
                 stage=stage.name,
             ),
         )
-        data = {
-            "agent": card.name,
-            "model": card.model,
-            "command": command,
-            "log": str(trained),
-            "exit_code": 0,
-            "seconds": round(time.time() - began, 1),
-            "progress": await asyncio.to_thread(progress, output),
-        }
-        await courses.end_step(self._database, self._id, step, data)
+        hit("course.registered")
+        await asyncio.to_thread(write_card, self._settings.home, card)
+        return card
 
     async def _number(self, catalogue: Catalogue, student: str, stage: Stage) -> int:
         """The number of the generation that this stage trains: the same when it is trained again."""

@@ -115,14 +115,13 @@ async def _run(
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Stop it and what it started, gently first."""
-    for number, patience_s in ((signal.SIGTERM, END_S), (signal.SIGKILL, END_S)):
-        if process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+    """Stop it, gently first, and whatever it started that outlives it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if number == signal.SIGKILL or process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), patience_s)
+            await asyncio.wait_for(process.wait(), END_S)
 
 
 def told(said: str, log: Path) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from aaa.errors import InputError, NotFound
 from aaa.models.weights import adapter_of
 from aaa.report import energy
 from aaa.report.answers import Answer, Taught, read, taught_by
+from aaa.report.costs import seconds
 from aaa.report.findings import Gate, Material
-from aaa.report.players import Known, head_of
+from aaa.report.players import Known, line_of
 from aaa.report.training import training
 from aaa.scenario import Seeds
 from aaa.seeds import load_seeds
@@ -167,11 +168,11 @@ async def _with_theirs(
     known: dict[str, Known],
 ) -> list[Json]:
     """These courses, and those that trained the agents that answered, or their ancestors."""
-    heads = {head_of(agent, known) for agent in agents}
+    line = {ancestor for agent in agents for ancestor in line_of(agent, known)}
     ids = [
         one["course_id"]
         for one in generations
-        if one["course_id"] is not None and head_of(one["agent"], known) in heads
+        if one["course_id"] is not None and one["agent"] in line
     ]
     there = {one["id"] for one in courses}
     more = [await client.course(id) for id in dict.fromkeys(ids) if id not in there]
@@ -222,7 +223,8 @@ def _trained(
         for row in _steps(one, "train"):
             told = row["data"]
             if "agent" in told:
-                found[told["agent"]] = (_folder(str(told["model"])), told.get("seconds"))
+                took_s = seconds(row["started_at"], row["finished_at"])
+                found[told["agent"]] = (_folder(str(told["model"])), took_s)
     for one in generations:
         if one["agent"] in agents and one["agent"] not in found:
             found[one["agent"]] = (_folder(str(one["model"])), None)

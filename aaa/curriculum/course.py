@@ -163,6 +163,20 @@ def _duel(stage: Stage) -> StagePlay:
     return StagePlay(protocol=ProtocolChoice(id="arena", options={"mode": "target", **told}))
 
 
+def nobody_yet(scenario: Scenario, step: Step, who: Learner) -> str | None:
+    """Why a play cannot be played by a student of whom no generation was let in; `None`: it can.
+
+    It seats nobody but the parent, or but the student's line, somewhere.
+    """
+    stage = scenario.stages[step.stage]
+    if step.play is None or who.parent is not None or who.ancestors:
+        return None
+    lone = [
+        seat for seat, held in stage.plays[step.play].seats.items() if held in ((BEFORE,), (LINE,))
+    ]
+    return f"{who.student!r} has no parent yet, for seat {lone[0]!r}" if lone else None
+
+
 def _seats(
     scenario: Scenario, stage: Stage, step: Step, play: StagePlay, who: Learner
 ) -> dict[str, tuple[str, ...]]:

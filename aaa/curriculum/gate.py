@@ -1,9 +1,10 @@
 """Whether a trained student goes on: its battles against its parent on seeds that neither was taught with.
 
 It is let in when it wins more often than the bound, and the interval says so too: the lower end must lie
-above it. Ties and flips are half a win. Several comparisons on one seed count as one, since they are not
-independent. The interval is Student's t over seeds, one-sided at `level`; for a handful of seeds it is
-wide, and that is right. Ours; WizardLM-2 and Arena Learning publish no rule.
+above it. Ties and flips are half a win. An answer without content loses, though no judge is shown one: who
+falls silent must not be let in on the few seeds where it speaks. Several comparisons on one seed count as
+one, since they are not independent. The interval is Student's t over seeds, one-sided at `level`; for a
+handful of seeds it is wide, and that is right. Ours; WizardLM-2 and Arena Learning publish no rule.
 """
 
 import math
@@ -14,11 +15,14 @@ from pydantic import Field
 
 from aaa.battles import SCORES
 from aaa.checkers import grade
+from aaa.judges._content import has_content
 from aaa.transcripts import Transcript
-from aaa.types import Check, Value
+from aaa.types import Check, Value, Verdict
 
 FEWEST = 8
 """With fewer decided seeds than these, nobody goes on."""
+MOST_UNDECIDED = 0.25
+"""With a larger part of the comparisons undecided, nobody goes on."""
 
 
 class Bound(Value):
@@ -60,12 +64,21 @@ def admission(
             agents = [transcript.turn(index).call.agent for index in (verdict.a, verdict.b)]
             if set(agents) != {student, parent}:
                 continue
-            if verdict.outcome in ("error", "abstain"):
+            a = _score(verdict, transcript)
+            if a is None:
                 undecided += 1
                 continue
-            a = SCORES[verdict.winner]
             scores.setdefault(transcript.seed.id, []).append(a if agents[0] == student else 1 - a)
     return decide(scores, student, parent, bound, undecided)
+
+
+def _score(verdict: Verdict, transcript: Transcript) -> float | None:
+    """1 where a won, 0 where b did, 0.5 for neither; `None`: it was not decided."""
+    if verdict.outcome == "abstain":
+        texts = [transcript.turn(index).text for index in (verdict.a, verdict.b)]
+        one, other = (has_content(text, transcript.seed.reference) for text in texts)
+        return None if one and other else (1 + one - other) / 2
+    return None if verdict.outcome == "error" else SCORES[verdict.winner]
 
 
 def decide(
@@ -76,7 +89,8 @@ def decide(
     rates = [mean(own) for own in scores.values()]
     rate = mean(rates) if rates else None
     low = lower_end(rates, bound.level) if len(rates) >= FEWEST else None
-    admitted = low is not None and low > bound.win_rate
+    open_ = undecided / max(1, undecided + len(every))
+    admitted = low is not None and low > bound.win_rate and open_ <= MOST_UNDECIDED
     return Admission(
         student=student,
         parent=parent,
@@ -88,17 +102,21 @@ def decide(
         win_rate=rate,
         low=low,
         admitted=admitted,
-        why=_why(rates, rate, low, bound, admitted),
+        why=_why(rates, rate, low, bound, open_),
     )
 
 
 def _why(
-    rates: Sequence[float], rate: float | None, low: float | None, bound: Bound, admitted: bool
+    rates: Sequence[float], rate: float | None, low: float | None, bound: Bound, open_: float
 ) -> str:
     if rate is None or low is None:
         return f"only {len(rates)} seeds were decided; at least {FEWEST} are needed"
+    if open_ > MOST_UNDECIDED:
+        return (
+            f"{open_:.0%} of the comparisons were not decided; at most {MOST_UNDECIDED:.0%} may be"
+        )
     told = f"win rate {rate:.1%}, at least {low:.1%} with {bound.level:.0%} confidence"
-    return f"{told}: {'above' if admitted else 'not above'} {bound.win_rate:.0%}"
+    return f"{told}: {'above' if low > bound.win_rate else 'not above'} {bound.win_rate:.0%}"
 
 
 class Passed(Value):

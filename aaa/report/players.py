@@ -29,12 +29,17 @@ class Known(Value):
     model: str = ""
 
 
-def head_of(agent: str, known: Mapping[str, Known]) -> str:
-    """The agent at the head of its line."""
+def line_of(agent: str, known: Mapping[str, Known]) -> tuple[str, ...]:
+    """The agent and its ancestors, nearest first."""
     passed = [agent]
     while (of := known.get(passed[-1])) is not None and of.parent and of.parent not in passed:
         passed.append(of.parent)
-    return passed[-1]
+    return tuple(passed)
+
+
+def head_of(agent: str, known: Mapping[str, Known]) -> str:
+    """The agent at the head of its line."""
+    return line_of(agent, known)[-1]
 
 
 def players(counts: Mapping[str, int], known: Mapping[str, Known]) -> tuple[Player, ...]:

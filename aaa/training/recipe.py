@@ -39,7 +39,7 @@ class Recipe(Value):
     targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
     """Layers that are adapted."""
     max_length: int = Field(512, ge=16)
-    """Longest prompt and answer together, in tokens; what is longer is cut from its start."""
+    """Longest prompt and answer together, in tokens; rows that are longer are left out."""
     eval_rows: int = Field(16, ge=0)
     """Rows kept out, on which loss and margin are told."""
     eval_every: int = Field(20, ge=1)

@@ -2,11 +2,14 @@
 
 What is left in the output folder: `lora/` (PEFT), `adapter.gguf` (llama.cpp, its ancestors included),
 `recipe.yaml`, `metrics.jsonl`, `curves.png|svg`, `README.md`, and `trained.json`, written last: a folder that
-has it is finished.
+has it is finished. One training at a time is in a folder, and never another than the one that began there.
 """
 
+import fcntl
 import json
+import logging
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +18,9 @@ import aaa
 from aaa.errors import InputError, SetupError
 from aaa.training.progress import METRICS
 from aaa.training.recipe import Recipe, write
+from aaa.types import fingerprint
+
+log = logging.getLogger(__name__)
 
 
 class Base(NamedTuple):
@@ -31,15 +37,17 @@ def rows(path: Path, method: str) -> list[dict[str, Any]]:
     columns = ("messages",) if method == "sft" else ("prompt", "chosen", "rejected")
     found = []
     try:
-        lines = path.read_text("utf-8").splitlines()
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
             row = json.loads(line)
         except ValueError as error:
             raise InputError(f"{path}: line {number} is no JSON: {error}") from error
-        missing = [column for column in columns if column not in row]
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: line {number} is no JSON object")
+        missing = [column for column in columns if not row.get(column)]
         if missing:
             raise InputError(
                 f"{path}: line {number} has no {', '.join(missing)}; {method} needs {', '.join(columns)}"
@@ -51,21 +59,69 @@ def rows(path: Path, method: str) -> list[dict[str, Any]]:
 
 
 def train(base: Base, recipe: Recipe, data: list[dict[str, Any]], output: Path) -> dict[str, Any]:
-    """Train, or go on where a killed training was; what `trained.json` says. Raises `SetupError`."""
-    done = output / "trained.json"
-    if done.exists():
-        told: dict[str, Any] = json.loads(done.read_text("utf-8"))
-        return told
+    """Train, or go on where a killed training was; what `trained.json` says. Waits for one that is at it.
+
+    Raises `SetupError`, and `InputError` where the folder is another training's or every row is too long.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it dies with its holder
+        except BlockingIOError:
+            log.warning("another training is at work in %s; waiting for it", output)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        _begin(base, recipe, data, output)
+        done = output / "trained.json"
+        if done.exists():
+            told: dict[str, Any] = json.loads(done.read_text("utf-8"))
+            return told
+        return _train(base, recipe, data, output, done)
+
+
+def _begin(base: Base, recipe: Recipe, data: list[dict[str, Any]], output: Path) -> None:
+    """Mark the folder as this training's. Raises `InputError` where it is another's."""
+    parents = [base.weights.name, *("/".join(folder.parts[-2:]) for folder in base.chain)]
+    mine, mark = fingerprint([parents, recipe.model_dump(mode="json"), data]), output / "training"
+    if not mark.exists():
+        draft = mark.with_suffix(".part")
+        draft.write_text(mine, "utf-8")
+        draft.replace(mark)
+    elif mark.read_text("utf-8") != mine:
+        raise InputError(
+            f"{output} is of a training with other data, another recipe or another parent: name another "
+            "folder, or move that one away"
+        )
+
+
+def whole_checkpoint(output: Path) -> Path | None:
+    """The newest that was written to its end; halves, of a kill or a full disk, are removed."""
+    found = sorted(output.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
+    for folder in reversed(found):
+        try:
+            json.loads((folder / "trainer_state.json").read_text("utf-8"))  # written last
+            return folder
+        except (OSError, ValueError):
+            shutil.rmtree(folder)
+    return None
+
+
+def _train(
+    base: Base, recipe: Recipe, data: list[dict[str, Any]], output: Path, done: Path
+) -> dict[str, Any]:
     torch, transformers = _libraries()
     transformers.set_seed(recipe.seed)
     torch.set_num_threads(os.cpu_count() or 1)
-    output.mkdir(parents=True, exist_ok=True)
     write(recipe, output / "recipe.yaml")
     model, tokenizer = load(base)
-    trainer = _trainer(model, tokenizer, recipe, data, output)
+    taught = [row for row in data if longest(row, tokenizer) <= recipe.max_length]
+    if not taught:
+        raise InputError(
+            f"none of the {len(data)} rows has at most {recipe.max_length} tokens (`max_length`)"
+        )
+    trainer = _trainer(model, tokenizer, recipe, taught, output)
     trainer.add_callback(_told(output))
-    checkpoints = sorted(output.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
-    trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+    checkpoint = whole_checkpoint(output)
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     trainer.model.save_pretrained(output / "lora")
     history = trainer.state.log_history
     _write_metrics(history, output)
@@ -79,7 +135,8 @@ def train(base: Base, recipe: Recipe, data: list[dict[str, Any]], output: Path) 
         "base": str(base.weights),
         "chain": [str(path) for path in chain],
         "adapter": str(output / "adapter.gguf"),
-        "rows": len(data),
+        "rows": len(taught),
+        "too_long": len(data) - len(taught),
         "recipe": recipe.model_dump(mode="json"),
         "last": history[-1] if history else {},
         "aaa": aaa.__version__,
@@ -89,6 +146,20 @@ def train(base: Base, recipe: Recipe, data: list[dict[str, Any]], output: Path) 
     draft.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     draft.replace(done)
     return result
+
+
+def longest(row: dict[str, Any], tokenizer: Any) -> int:
+    """Tokens of a row's longest conversation."""
+
+    def tokens(*parts: Any) -> int:
+        if isinstance(parts[0], str):
+            return len(tokenizer("".join(parts))["input_ids"])
+        chat = [message for part in parts for message in part]
+        return len(tokenizer.apply_chat_template(chat, return_dict=True)["input_ids"])
+
+    if "messages" in row:
+        return tokens(row["messages"])
+    return max(tokens(row["prompt"], row[side]) for side in ("chosen", "rejected"))
 
 
 def _told(output: Path) -> Any:

@@ -24,7 +24,9 @@ from tests.chaos.promise import Promise, main, tell
 
 SEATS = {"student": ["pupil"], "opponent": ["tutor"], "judge": ["referee"]}
 SEEDS = 54
-POINTS = ("course.inside", "course.round", "course.after", "course.trained")
+POINTS = (
+    *("course.inside", "course.round", "course.after", "course.trained", "course.registered"),
+)
 """`OF_COURSES`, in the order in which a stage comes by."""
 SKILLS = "*-g1=2,*-g2=4,*-g3=16,*-g[45]=2,*-g6=16,*-g[78]=2,*-g9=16"
 """Every student that meets a gate is better than its parent."""

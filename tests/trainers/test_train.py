@@ -56,6 +56,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for n in range(12)
     ]
+    rows.append(rows[0] | {"rejected": [{"role": "assistant", "content": "never " * 100}]})
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

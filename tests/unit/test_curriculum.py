@@ -248,6 +248,37 @@ def test_a_handful_of_seeds_is_not_enough(rates: list[float], admitted: bool, wh
     assert why in told.why
 
 
+def test_whoever_leaves_too_much_undecided_does_not_go_on() -> None:
+    won: dict[str, list[float]] = {f"s{n}": [1.0] for n in range(30)}
+    assert decide(won, "child", "parent", Bound(), 10).admitted
+    told = decide(won, "child", "parent", Bound(), 11)
+    assert not told.admitted
+    assert told.why == "27% of the comparisons were not decided; at most 25% may be"
+
+
+def test_a_student_that_falls_silent_is_not_let_in() -> None:
+    """It is right on 18 of 118 seeds and says nothing on the others, of which its parent passes some."""
+
+    def met(number: int) -> Transcript:
+        said = ("yes", "no") if number < 18 else (" … ", "no")
+        turns = tuple(
+            Turn(
+                index=n,
+                call=Call(seat="student", agent=name, purpose="answer", messages=seed("s").prompt),
+                reply=Reply(text=text),
+            )
+            for n, (name, text) in enumerate(zip(("child", "parent"), said, strict=True))
+        )
+        found = verdict("win", "a") if number < 18 else verdict("abstain")
+        return Transcript(
+            round="r", session=number, scenario="s", protocol="arena", status="completed",
+            seed=seed(f"s{number}"), recorded=Recorded(turns=turns, notes=(found,)),
+        )  # fmt: skip
+
+    told = admission(map(met, range(118)), "child", "parent", Bound(level=0.8))
+    assert (told.wins, told.losses, told.undecided, told.admitted) == (18, 100, 0, False)
+
+
 def test_the_lower_end_is_students_t() -> None:
     rates = [0.0, 1.0, 0.5, 1.0, 1.0, 0.0, 1.0, 0.5, 1.0, 1.0]
     assert lower_end(rates, 0.95) == pytest.approx(0.7 - 1.8331 * 0.42164 / 10**0.5, abs=1e-4)

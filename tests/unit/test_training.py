@@ -11,12 +11,13 @@ from safetensors.numpy import save_file
 
 from aaa.commands.train import base_of
 from aaa.errors import InputError, SetupError
+from aaa.exporters import line
 from aaa.models.weights import adapter_of, locate
 from aaa.settings import Settings
 from aaa.training.adapter import NAMES, write_adapter
 from aaa.training.progress import progress, words
 from aaa.training.recipe import Recipe, recipe, usual
-from aaa.training.trainer import Base, _completed, rows, train
+from aaa.training.trainer import Base, _completed, rows, train, whole_checkpoint
 
 HEADS, KV_HEADS, WIDTH, RANK = 4, 2, 32, 3
 OUTPUTS = {"q_proj": WIDTH, "k_proj": WIDTH // 2, "v_proj": WIDTH // 2, "o_proj": WIDTH}
@@ -153,11 +154,13 @@ def test_the_ancestors_are_found_by_the_adapter(tmp_path: Path) -> None:
     [
         ("", "dpo", "there are no rows in it"),
         (
-            '{"prompt": []}\n',
+            '{"prompt": [], "rejected": "no"}\n',
             "dpo",
-            "line 1 has no chosen, rejected; dpo needs prompt, chosen, rejected",
+            "line 1 has no prompt, chosen; dpo needs prompt, chosen, rejected",
         ),
-        ('{"messages": []}\n{', "sft", "line 2 is no JSON"),
+        ('{"messages": [{}]}\n{', "sft", "line 2 is no JSON"),
+        ("1", "sft", "line 1 is no JSON object"),
+        ('{"messages": []}', "sft", "line 1 has no messages"),
         ('{"prompt": 1, "chosen": 1, "rejected": 1}', "sft", "sft needs messages"),
     ],
 )
@@ -191,6 +194,44 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
     (tmp_path / "trained.json").write_text('{"adapter": "a.gguf"}')
     made = Recipe.model_validate(usual("sft", 100, 10))
     assert train(Base(tmp_path / "none.gguf", ()), made, [], tmp_path) == {"adapter": "a.gguf"}
+
+
+@pytest.mark.parametrize("other", ["recipe", "rows", "parent"])
+def test_a_folder_is_one_trainings_alone(tmp_path: Path, other: str) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / "trained.json").write_text("{}")
+    recipes = [Recipe.model_validate(usual("sft", 100, 10) | {"seed": seed}) for seed in (0, 1)]
+    chain = Path("/a/generation-1/lora")
+    train(Base(first / "none.gguf", ()), recipes[0], [], first)
+    moved = (tmp_path / "first").rename(tmp_path / "moved")
+    train(Base(moved / "none.gguf", ()), recipes[0], [], moved)  # the same, wherever it lies
+    with pytest.raises(InputError, match="is of a training with other data, another recipe or"):
+        train(
+            Base(moved / "none.gguf", (chain,) if other == "parent" else ()),
+            recipes[other == "recipe"],
+            [{"messages": []}] if other == "rows" else [],
+            moved,
+        )
+
+
+def test_lines_end_at_newlines_alone(tmp_path: Path) -> None:
+    """An answer may hold what `str.splitlines` takes for the end of a line."""
+    said = [{"role": "assistant", "content": "one\u2028two\u0085three"}]
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(line({"messages": said}) + line({"messages": said}))
+    assert rows(path, "sft") == [{"messages": said}] * 2
+
+
+def test_half_a_checkpoint_is_removed_and_an_older_one_gone_on_from(tmp_path: Path) -> None:
+    for step in (9, 20, 100):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    (tmp_path / "checkpoint-9" / "trainer_state.json").write_text("{}")
+    (tmp_path / "checkpoint-20" / "trainer_state.json").write_text('{"step"')
+    assert whole_checkpoint(tmp_path) == tmp_path / "checkpoint-9"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-9"]
+    (tmp_path / "checkpoint-9" / "trainer_state.json").unlink()
+    assert whole_checkpoint(tmp_path) is None
 
 
 # How a training stands

@@ -22,7 +22,7 @@ FLYWHEEL := $(or $(AAA_HOME),.aaa)/flywheel
 flywheel: setup-trainers
 	@$(BIN)/aaa models pull smollm2-135m qwen2.5-coder-1.5b
 	@$(BIN)/aaa run flywheel --resume last
-	@$(BIN)/aaa report $$($(BIN)/aaa courses ls --limit 1 --json | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["items"][0]["id"])') -o $(FLYWHEEL)
+	@$(BIN)/aaa report $$($(BIN)/aaa courses ls --limit 50 --json | $(BIN)/python -c 'import json, sys; print(next(one["id"] for one in json.load(sys.stdin)["items"] if one["scenario"] == "flywheel"))') -o $(FLYWHEEL)
 
 # two workers: acceptance tests mostly wait for processes to start
 test: check setup-trainers

@@ -55,7 +55,9 @@ async def move(settings: Settings, course_id: str, verb: str) -> int:
     async with open_client(settings) as client:
         show(await client.move_course(course_id, verb))
     if verb == "resume" and settings.url is None:
-        say("It is marked to go on. `aaa run SCENARIO --resume` or `aaa serve` conducts it.")
+        say(
+            f"It is marked to go on. `aaa run SCENARIO --resume {course_id}` or `aaa serve` conducts it."
+        )
     return 0
 
 

@@ -81,7 +81,7 @@ def learning(call: Call) -> str:
     if call.purpose == "ballot":
         return verdict_for(call, "no such words")
     number = int(re.findall(r"\d+", call.messages[0].content)[0])
-    right = {"pupil": number < 3, "pupil-g1": number > 0, "peer": True}.get(call.agent, False)
+    right = number < 3 if call.agent == "pupil" else call.agent == "peer" or number > 0
     return "yes" if right else f"<script>no</script> says {call.agent}"
 
 
@@ -119,6 +119,20 @@ async def test_a_course_from_its_gates_and_what_it_taught(
     alone = Findings.model_validate_json(capsys.readouterr().out)
     check_figures(alone)
     assert alone.rates == found.rates, "its generations lead to the course that trained them"
+
+
+async def test_another_course_of_the_student_is_another_report(
+    classroom: Classroom, tmp_path: Path
+) -> None:
+    for trained in ("pupil-g1", "pupil-g2"):
+        made = await classroom.start()
+        course = await classroom.go_on(made.json()["id"], learning)
+        assert course.student == trained, course.message
+        output = tmp_path / trained
+        await report(classroom.settings, asked(course.id, folder=tmp_path), output, as_json=False)
+        found = Findings.model_validate_json((output / "report.json").read_text("utf-8"))
+        assert [gate.student for gate in found.gates] == [trained]
+        assert len(found.trainings) == 1
 
 
 def check_figures(found: Findings) -> None:

@@ -24,7 +24,7 @@ from aaa.report.findings import Findings, Gate, Material, findings
 from aaa.report.lengths import drift, length
 from aaa.report.markdown import escaped, fenced, markdown
 from aaa.report.page import page, policy
-from aaa.report.players import Known, compared, players
+from aaa.report.players import Known, compared, head_of, line_of, players
 from aaa.report.scores import difference, mean_of, parts_of, rate, scores_of
 from aaa.report.sections import document
 from aaa.report.training import curves_of, training
@@ -245,6 +245,15 @@ def test_who_is_compared() -> None:
     assert compared(found[-1:], None) is None
     with pytest.raises(NotFound, match="there are: pupil, pupil-g1"):
         compared(found, ("pupil", "nobody"))
+
+
+def test_an_agents_line_is_its_own_and_not_its_siblings() -> None:
+    parents = {"s": None, "s-g1": "s", "s-g2": "s-g1", "s-g3": "s", "s-g4": "s-g3", "odd": "odd"}
+    known = {name: Known(parent=parent) for name, parent in parents.items()}
+    assert line_of("s-g4", known) == ("s-g4", "s-g3", "s")
+    assert head_of("s-g4", known) == "s"
+    assert line_of("odd", known) == ("odd",)
+    assert line_of("stranger", known) == ("stranger",)
 
 
 def test_lengths() -> None:

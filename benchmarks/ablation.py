@@ -141,7 +141,7 @@ def data(place: Place, limit: int) -> None:
         output = str(place.folder / file)
         place.aaa("export", round_id, "--gate", "none", "--no-audit", *words, "-o", output)
     told = place.aaa("export", teach, "--format", "transcripts", "-o", "-")
-    sessions = [json.loads(line) for line in told.splitlines()]
+    sessions = [json.loads(line) for line in told.split("\n") if line]
     lines = [json.dumps(row, ensure_ascii=False) for row in teacher_rows(sessions)]
     (place.folder / ARMS[2].data).write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
@@ -159,15 +159,14 @@ def teacher_rows(sessions: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, An
 
 
 def trained(place: Place, arm: Arm, seed: int, asked: argparse.Namespace) -> Path:
-    """The adapter of one student."""
+    """The adapter of one student; trained now, unless it was with the same data and recipe."""
     output = place.folder / f"{arm.name.replace(' ', '-')}-{seed}"
-    if not (output / "trained.json").exists():
-        tell(f"trains {output.name}")
-        words = ["train", str(place.folder / arm.data), "--method", arm.method]
-        words += ["--model", f"local/{STUDENT}", "--output", str(output)]
-        words += ["--recipe", str(asked.recipe or place.folder / "recipe.yaml")]
-        words += ["--set", f"steps={asked.steps}", "--set", f"seed={seed}"]
-        place.aaa(*words, "--set", f"method={arm.method}", log=output.name)
+    tell(f"trains {output.name}")
+    words = ["train", str(place.folder / arm.data), "--method", arm.method]
+    words += ["--model", f"local/{STUDENT}", "--output", str(output)]
+    words += ["--recipe", str(asked.recipe or place.folder / "recipe.yaml")]
+    words += ["--set", f"steps={asked.steps}", "--set", f"seed={seed}"]
+    place.aaa(*words, "--set", f"method={arm.method}", log=output.name)
     return output / "adapter.gguf"
 
 
@@ -244,7 +243,7 @@ def main() -> None:
     data(place, asked.sessions)
     held = [*tasks("seen")[: asked.held_out], *tasks("unseen")[: asked.held_out]]
     answers: dict[str, list[list[Answer]]] = {UNTRAINED: [said(place, UNTRAINED, None, held)]}
-    rows = {arm: len((place.folder / arm.data).read_text("utf-8").splitlines()) for arm in ARMS}
+    rows = {arm: (place.folder / arm.data).read_bytes().count(b"\n") for arm in ARMS}
     for arm in (arm for arm in ARMS if rows[arm]):
         adapters = [trained(place, arm, seed, asked) for seed in range(asked.seeds)]
         answers[arm.name] = [said(place, arm.name, one, held) for one in adapters]

@@ -139,8 +139,13 @@ def _tell_training(course: Json, heard: int) -> int:
 
 
 async def _begin(client: Client, name: str, asked: Asked) -> Json:
-    resume = await _unfinished(client, name) if asked.resume == LAST else asked.resume
+    open_ = await _unfinished(client, name)
+    resume = asked.resume
+    if resume == LAST:
+        resume = None if open_ is None else str(open_["id"])
     if resume is None:
+        if open_ is not None:
+            _tell_open(open_)
         made = await client.start_course({"scenario": name, "overrides": asked.overrides})
         say(f"Course {made['id']}: {len(made['stages'])} stages. Ctrl-C stops it safely.")
         return made
@@ -153,11 +158,20 @@ async def _begin(client: Client, name: str, asked: Asked) -> Json:
     return found
 
 
-async def _unfinished(client: Client, name: str) -> str | None:
+def _tell_open(course: Json) -> None:
+    """An earlier course is not over. One that runs is conducted along, and costs what it costs."""
+    runs = "; it goes on beside the new one" if course["status"] == "running" else ""
+    say(
+        f"(Course {course['id']} of this scenario is not over{runs}: --resume {course['id']} goes on with it "
+        f"alone, `aaa courses cancel {course['id']}` ends it.)"
+    )
+
+
+async def _unfinished(client: Client, name: str) -> Json | None:
     """The newest course of that scenario that is not over."""
     open_ = ("running", "paused")
     found = [one for one in await client.courses(50) if one["status"] in open_]
-    return next((str(one["id"]) for one in found if one["scenario"] == name), None)
+    return next((one for one in found if one["scenario"] == name), None)
 
 
 async def _follow(client: Client, course_id: str, stop: asyncio.Event, told: int) -> int:

@@ -30,7 +30,9 @@ async def run(
         f"generation {len(base.chain) + 1} of {base.weights.name}, in {output}")  # fmt: skip
     told = await asyncio.to_thread(train, base, made, found, output)
     if told.get("too_long"):
-        say(f"{told['too_long']} rows have more than {made.max_length} tokens (`max_length`) and were left out")
+        say(
+            f"{told['too_long']} rows have more than {made.max_length} tokens (`max_length`) and were left out"
+        )
     name, _ = adapter_of(model)
     print(json.dumps({"model": f"{name}@{told['adapter']}"}))
     return 0

@@ -61,8 +61,9 @@ def write_card(result: Mapping[str, Any], history: History, folder: Path) -> Non
         f"# A student trained by AAA: {folder.name}",
         "",
         f"LoRA over `{base}`, generation {len(result['chain'])}, by {recipe['method']} on "
-        f"{result['rows']} rows, {result['too_long']} longer ones left out. `adapter.gguf` is for llama.cpp and holds the adapters of all generations "
-        "so far; `lora/` is this generation's alone, for PEFT.",
+        f"{result['rows']} rows, {result['too_long']} longer ones left out. `adapter.gguf` is for "
+        "llama.cpp and holds the adapters of all generations so far; `lora/` is this generation's "
+        "alone, for PEFT.",
         "",
         "| | |",
         "|---|---|",

@@ -18,6 +18,7 @@ from aaa.curriculum.hand_off import check_commands
 from aaa.curriculum.staged_estimate import StagedEstimate, staged_estimate
 from aaa.errors import InputError
 from aaa.preflight import check_cluster, check_prices, check_reach
+from aaa.report.costs import seconds
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
 from aaa.training.progress import words
@@ -238,8 +239,9 @@ def line(row: Json) -> str:
             )
             return f"data: {', '.join(files)} ({data['folder']})"
         case "train":
+            took_s = seconds(row["started_at"], row["finished_at"]) or 0.0
             return (
-                f"trained {data['agent']} ({data['model']}) in {data['seconds']:.0f} s"
+                f"trained {data['agent']} ({data['model']}) in {took_s:.0f} s"
                 f"{_comma(words(data.get('progress', {})))}; {data['log']}"
             )
         case "gate":

@@ -31,7 +31,7 @@ async def run(
     told = await asyncio.to_thread(train, base, made, found, output)
     if told.get("too_long"):
         say(
-            f"{told['too_long']} rows have more than {made.max_length} tokens (`max_length`) and were left out"
+            f"{told['too_long']} rows with more than {made.max_length} tokens (`max_length`) were left out"
         )
     name, _ = adapter_of(model)
     print(json.dumps({"model": f"{name}@{told['adapter']}"}))

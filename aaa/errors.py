@@ -22,10 +22,10 @@ FailureKind = Literal[
     "unreachable",  # no connection: DNS, refused
     "dropped",  # the connection ended before a full answer
     "timeout",  # our own clock ran out
-    "rate_limited",  # 429
+    "rate_limited",  # 429, unless it is the account
     "server",  # 5xx, or a 200 that holds an error
     "malformed",  # a body that is no completion: truncated JSON, no choices
-    "auth",  # 401, 403, or no key
+    "auth",  # 401, 402, 403, no key, or an account without money
     "not_found",  # the provider does not know this model
     "invalid",  # the provider refuses this request
     "context_overflow",  # the prompt is longer than the model's window

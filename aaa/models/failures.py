@@ -18,6 +18,12 @@ OVERFLOW = re.compile(
     r"(?i)context[ _-]?(?:length|window|size)|maximum context|exceed_context_size"
     r"|prompt is too long|too many (?:input )?tokens|input is too long"
 )
+UNUSABLE = re.compile(
+    r"(?i)credit balance is too low|[\"']insufficient_quota[\"']|billing[_ ]hard[_ ]limit"
+    r"|API_KEY_INVALID|api key not valid|(?:incorrect|invalid) api key"
+)
+"""An account without money, or a key that is none, where the status says otherwise: Anthropic, Google and xAI
+answer 400, OpenAI 429. Google's "exceeded your current quota" is a rate limit."""
 FILTERED = re.compile(
     r"(?i)content[ _-]?(?:policy|filter|management)|safety system|usage policy|flagged|moderation"
 )
@@ -123,7 +129,9 @@ def told_by(error: BaseException) -> str:
 
 
 def kind_of_status(status: int, text: str) -> FailureKind:
-    """What an HTTP error status means; `text` tells the kinds of a 400 apart."""
+    """What an HTTP error status means; `text` tells the kinds of a 400 apart, and of a 429."""
+    if status in (400, 429) and UNUSABLE.search(text):
+        return "auth"
     if status in (401, 402, 403):
         return "content_filter" if status == 403 and FILTERED.search(text) else "auth"
     if status == 404:
@@ -178,8 +186,9 @@ def _response(chain: list[BaseException]) -> tuple[int | None, Mapping[str, str]
 
 def _kind(chain: list[BaseException], status: int | None) -> FailureKind:
     names = [type(error).__name__ for error in chain]
+    text = "\n".join(map(str, chain))  # the outermost has lost the provider's error code
     if status is not None:
-        return kind_of_status(status, str(chain[0]))
+        return kind_of_status(status, text)
     for name in reversed(names):  # LiteLLM calls a reset of the connection a ConnectError
         if name in _REFUSED or name in _DROPPED:
             return "unreachable" if name in _REFUSED else "dropped"
@@ -189,7 +198,7 @@ def _kind(chain: list[BaseException], status: int | None) -> FailureKind:
     if claimed == 422:  # what LiteLLM writes for an error in a 200 that gives no code
         return "server"
     if claimed is not None and claimed != 500:  # 500: it knows none at all
-        return kind_of_status(claimed, str(chain[0]))
+        return kind_of_status(claimed, text)
     return next((_BY_NAME[name] for name in names if name in _BY_NAME), "malformed")
 
 

@@ -158,6 +158,8 @@ ERRORS: list[tuple[int, str, FailureKind]] = [
     (400, "bad parameter", "invalid"),
     (400, "This model's maximum context length is 10 tokens", "context_overflow"),
     (400, "flagged by our content management policy", "content_filter"),
+    (400, "Your credit balance is too low to access the API", "auth"),
+    (400, "API key not valid. Please pass a valid API key.", "auth"),
     (401, f"Incorrect API key provided: {KEY}. See https://u:p@h/?key={KEY}", "auth"),
     (403, "not yours", "auth"),
     (404, "no such model", "not_found"),
@@ -179,6 +181,18 @@ async def test_each_refusal_is_one_request(
     error = await failure(model_at(stub.base, model))
     assert (error.kind, len(stub.requests)) == (kind, 1)
     assert f"HTTP {status}" in str(error)
+
+
+@pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])
+async def test_an_account_without_money_is_told_from_a_limit(stub: Stub, model: str) -> None:
+    stub.status = 429
+    told = "You exceeded your current quota, please check your plan"
+    stub.body = {"error": {"message": told, "type": "requests", "code": "rate_limit_exceeded"}}
+    assert (await failure(model_at(stub.base, model))).kind == "rate_limited"
+    stub.body = {
+        "error": {"message": told, "type": "insufficient_quota", "code": "insufficient_quota"}
+    }
+    assert (await failure(model_at(stub.base, model))).kind == "auth"
 
 
 @pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])

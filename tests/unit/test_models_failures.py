@@ -39,6 +39,14 @@ def refused(status: int, **headers: str) -> Exception:
         (400, "bad", "invalid"),
         (400, "maximum context length is 10", "context_overflow"),
         (400, "flagged by our moderation", "content_filter"),
+        (400, "Your credit balance is too low to access the Anthropic API.", "auth"),
+        (400, "API key not valid. Please pass a valid API key.", "auth"),
+        (400, '[{"error": {"details": [{"reason": "API_KEY_INVALID"}]}}]', "auth"),
+        (400, "Incorrect API key provided: xa***rd.", "auth"),
+        (400, '{"error": {"code": "billing_hard_limit_reached"}}', "auth"),
+        (422, '{"input": "invalid api key"}', "invalid"),
+        (429, '{"error": {"code": "insufficient_quota"}}', "auth"),
+        (429, "You exceeded your current quota, please check your plan", "rate_limited"),
         (401, "no", "auth"),
         (402, "no credits", "auth"),
         (403, "no", "auth"),
@@ -59,6 +67,15 @@ def test_statuses(status: int, text: str, kind: FailureKind) -> None:
 def test_the_real_status_beats_what_litellm_made_of_it() -> None:
     made_up = made("litellm.exceptions", "BadRequestError", status_code=400)
     assert read_failure(chained(made_up, refused(401))).kind == "auth"
+
+
+def test_an_error_code_that_litellm_dropped_is_read_further_in() -> None:
+    told = made("litellm.exceptions", "RateLimitError", "You exceeded your current quota")
+    assert read_failure(chained(told, refused(429))).kind == "rate_limited"
+    inner = made(
+        "litellm.llms.openai.common_utils", "OpenAIError", "{'code': 'insufficient_quota'}"
+    )
+    assert read_failure(chained(told, inner, refused(429))).kind == "auth"
 
 
 def test_a_made_up_response_is_no_witness() -> None:

@@ -92,6 +92,16 @@ class Decision(NamedTuple):
     do: Literal["retry", "give_up", "hold"]
     """`hold`: nobody should ask this model before a person looks."""
     wait_s: float = 0.0
+    own_s: float = 0.0
+    """How much of the wait nobody asked for: it counts towards the deadline."""
+
+
+class Nothing(NamedTuple):
+    """An attempt that brought no turn."""
+
+    attempt: Attempt
+    error: ModelError
+    took_s: float
 
 
 def decide(
@@ -105,9 +115,10 @@ def decide(
 ) -> Decision:
     """What becomes of a call: pure, so that every rule can be read off a table in its test.
 
-    `tries`: attempts so far that counted, this one included where it does (`counts`). `asked_for_s`: since
-    its first attempt. `dead`: the provider answers nobody, so its gate decides when to try. `chance`: from
-    0 to 1, spreads the waits: exponential with full jitter, 0.5 s doubling up to a minute.
+    `tries`: attempts so far that counted, this one included where it does (`counts`). `asked_for_s`: what its
+    attempts and our own waits between them took, without the gate's queue and Retry-After. `dead`: the
+    provider answers nobody, so its gate decides when to try. `chance`: from 0 to 1, spreads the waits:
+    exponential with full jitter, 0.5 s doubling up to a minute.
     """
     if error.kind in OF_THE_ACCOUNT:
         return Decision("hold")
@@ -122,7 +133,7 @@ def decide(
         return Decision("retry", error.retry_after_s + 0.1 * ours_s)
     if asked_for_s + ours_s > limits.deadline_s:
         return Decision("give_up")
-    return Decision("retry", ours_s)
+    return Decision("retry", ours_s, own_s=ours_s)
 
 
 def counts(error: ModelError) -> bool:
@@ -155,21 +166,21 @@ class Asker:
         )
         request = request_of(self.card, wish)
         worst = Amount(usd=worst_cost_usd(request, self.price), tokens=worst_tokens(request))
-        since = time.monotonic()
-        tries = 0
+        tries, asked_for_s = 0, 0.0
         while True:
             ticket = await self.gate.enter(wish.round, expected_tokens(request))
             got = await self._once(wish, request, worst, ticket)
             if isinstance(got, Turn):
                 return got
-            attempt, error = got
+            attempt, error, took_s = got
             dead = self.gate.pace.breaker.since is not None
             tries += counts(error) and not dead
+            asked_for_s += took_s
             decision = decide(
                 error,
                 self.card.limits,
                 tries=tries,
-                asked_for_s=time.monotonic() - since,
+                asked_for_s=asked_for_s,
                 dead=dead,
                 chance=random.random(),
             )
@@ -179,11 +190,12 @@ class Asker:
                 raise Held(error.kind, str(error))
             if decision.do == "give_up":
                 raise error
+            asked_for_s += decision.own_s
             await self.sleep(wish.round, decision.wait_s)
 
     async def _once(
         self, wish: Wish, request: Request, worst: Amount, ticket: Ticket
-    ) -> Turn | tuple[Attempt, ModelError]:
+    ) -> Turn | Nothing:
         """One attempt: the turn on record, or why there is none. The ticket goes back in any case."""
         call = (wish.session, wish.index)
         within_s = self.card.limits.timeout_s + GRACE_S
@@ -198,10 +210,11 @@ class Asker:
         hit("begin.after")
         try:
             await self.gate.unheld(wish.round)
+            asked_at = self.gate.clock()
             turn = await self.gate.carry(wish.round, _attempt(self.model, request, wish))
         except ModelError as error:
             self.gate.leave(ticket, call, error, None)
-            return begun, error
+            return Nothing(begun, error, self.gate.clock() - asked_at)
         except RoundStopped:
             self.gate.gone()
             await self.journal.abandon(wish, begun)

@@ -37,8 +37,8 @@ class Limits(Value):
     attempts: int = Field(5, ge=1, le=100)
     """How often one call is tried before its session gives up; a 429 or a dead provider does not count."""
     deadline_s: float = Field(900, gt=0, le=604_800)
-    """How long one call is tried in all, in seconds; waits that the provider asks for (Retry-After) are
-    obeyed beyond it. A provider that is dead for so long pauses the round."""
+    """How long one call is tried in all, in seconds: attempts and our waits between them, without the queue
+    and without what the provider asks for (Retry-After). A provider dead for so long pauses the round."""
 
 
 class Price(Value):

@@ -21,7 +21,7 @@ from aaa.asking import (
 from aaa.errors import FAILURE_KINDS, OF_THE_ACCOUNT, OF_THE_REQUEST, TRANSIENT, ModelError
 from aaa.gate import Gate, Held, RoundStopped
 from aaa.models import Request
-from aaa.pace import Pace
+from aaa.pace import Pace, Ticket
 from aaa.scenario import AgentCard, Limits, Price
 from aaa.types import Call, Message, Reply, Sampling, Turn
 from tests.classroom import user
@@ -160,6 +160,37 @@ async def test_a_429_is_no_attempt_of_the_calls() -> None:
     """With 3 attempts allowed, ten 429s end in an answer."""
     model = Script(*(ModelError("rate_limited", "slow down") for _ in range(10)), "ok")
     assert (await asked(model, Book())).text == "ok"
+
+
+async def clocked(queue_s: float, took_s: float, *acts: str | ModelError) -> Turn:
+    """Asked by a clock of the test's own, with so long a queue and so slow a provider."""
+    now = [0.0]
+
+    class Queue(Gate):
+        async def enter(self, round_id: str, tokens: int) -> Ticket:
+            now[0] += queue_s
+            return await super().enter(round_id, tokens)
+
+    class Slow(Script):
+        async def complete(self, request: Request) -> Reply:
+            now[0] += took_s
+            return await super().complete(request)
+
+    async def sleep(_: str, seconds: float) -> None:
+        now[0] += seconds
+
+    gate = Queue(Pace(CARD.limits), clock=lambda: now[0])
+    return await Asker(CARD, Slow(*acts), Book(), None, gate, sleep=sleep)(WISH)
+
+
+async def test_the_deadline_leaves_out_the_queue_and_what_the_provider_asked_for() -> None:
+    late = CARD.limits.deadline_s
+    failed = ModelError("server", "500")
+    held = ModelError("rate_limited", "429", retry_after_s=2 * late)
+    assert (await clocked(late, 1, failed, "ok")).text == "ok"
+    assert (await clocked(0, 1, held, failed, "ok")).text == "ok"
+    with pytest.raises(ModelError, match="500"):
+        await clocked(0, late, failed, "ok")
 
 
 async def test_a_dead_providers_failures_are_not_held_against_the_call() -> None:

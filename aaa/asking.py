@@ -17,7 +17,7 @@ from aaa.failpoints import hit, hit_soon
 from aaa.gate import Gate, Held, RoundStopped
 from aaa.here import work_for
 from aaa.models import Model, Request
-from aaa.pace import Ticket
+from aaa.pace import Ticket, heeded_s
 from aaa.scenario import AgentCard, Limits, Price
 from aaa.types import Call, ChoiceShape, Failure, Message, Messages, Reply, Turn, Value
 
@@ -110,15 +110,17 @@ def decide(
     *,
     tries: int,
     asked_for_s: float,
+    held_s: float,
     dead: bool,
     chance: float,
 ) -> Decision:
     """What becomes of a call: pure, so that every rule can be read off a table in its test.
 
     `tries`: attempts so far that counted, this one included where it does (`counts`). `asked_for_s`: what its
-    attempts and our own waits between them took, without the gate's queue and Retry-After. `dead`: the
-    provider answers nobody, so its gate decides when to try. `chance`: from 0 to 1, spreads the waits:
-    exponential with full jitter, 0.5 s doubling up to a minute.
+    attempts and our own waits between them took, without the gate's queue and Retry-After. `held_s`: how
+    long the gate still holds off after a 429 that said nothing. `dead`: the provider answers nobody, so its
+    gate decides when to try. `chance`: from 0 to 1, spreads the waits: exponential with full jitter, 0.5 s
+    doubling up to a minute.
     """
     if error.kind in OF_THE_ACCOUNT:
         return Decision("hold")
@@ -129,11 +131,13 @@ def decide(
     if counts(error) and tries >= limits.attempts:
         return Decision("give_up")
     ours_s = 0.1 + chance * min(LONGEST_WAIT_S, 0.5 * 2 ** min(tries, 10))
-    if error.retry_after_s is not None:
-        return Decision("retry", error.retry_after_s + 0.1 * ours_s)
-    if asked_for_s + ours_s > limits.deadline_s:
-        return Decision("give_up")
-    return Decision("retry", ours_s, own_s=ours_s)
+    if (asked_s := heeded_s(error)) is not None:
+        again, wait_s = Decision("retry", asked_s + 0.1 * ours_s), 0.0
+    elif counts(error):
+        again, wait_s = Decision("retry", ours_s, own_s=ours_s), ours_s
+    else:
+        again, wait_s = Decision("retry", held_s + 0.1 * chance), held_s
+    return Decision("give_up") if asked_for_s + wait_s > limits.deadline_s else again
 
 
 def counts(error: ModelError) -> bool:
@@ -167,8 +171,8 @@ class Asker:
         request = request_of(self.card, wish)
         worst = Amount(usd=worst_cost_usd(request, self.price), tokens=worst_tokens(request))
         tries, asked_for_s = 0, 0.0
+        ticket = await self.gate.enter(wish.round, expected_tokens(request))
         while True:
-            ticket = await self.gate.enter(wish.round, expected_tokens(request))
             got = await self._once(wish, request, worst, ticket)
             if isinstance(got, Turn):
                 return got
@@ -181,6 +185,7 @@ class Asker:
                 self.card.limits,
                 tries=tries,
                 asked_for_s=asked_for_s,
+                held_s=self.gate.pace.backoff.wait_s(self.gate.clock()),
                 dead=dead,
                 chance=random.random(),
             )
@@ -190,8 +195,16 @@ class Asker:
                 raise Held(error.kind, str(error))
             if decision.do == "give_up":
                 raise error
-            asked_for_s += decision.own_s
-            await self.sleep(wish.round, decision.wait_s)
+            ticket, waited_s = await self._wait(wish, request, decision)
+            asked_for_s += waited_s
+
+    async def _wait(self, wish: Wish, request: Request, decision: Decision) -> tuple[Ticket, float]:
+        """The ticket of the next attempt, and how many of the seconds until then were our choice."""
+        backoff, clock = self.gate.pace.backoff, self.gate.clock
+        before_s = backoff.past_s(clock())
+        await self.sleep(wish.round, decision.wait_s)
+        ticket = await self.gate.enter(wish.round, expected_tokens(request))
+        return ticket, decision.own_s + backoff.past_s(clock()) - before_s
 
     async def _once(
         self, wish: Wish, request: Request, worst: Amount, ticket: Ticket

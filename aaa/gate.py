@@ -148,8 +148,8 @@ class Gate:
                 self._sleeping.pop(round_id, None)
 
     async def unheld(self, round_id: str) -> None:
-        """Wait out a Retry-After that came while a call's intent was written. Raises as `sleep`."""
-        while (left_s := self.pace.hold_until - self.clock()) > 0:
+        """Wait out a 429 that came while a call's intent was written. Raises as `sleep`."""
+        while (left_s := self.pace.held_s(self.clock())) > 0:
             await self.sleep(round_id, left_s)
 
     def stop(self, round_id: str, why: str, *, halt: bool) -> None:

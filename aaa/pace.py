@@ -31,8 +31,13 @@ FIRST_PROBE_S, LONGEST_PROBE_S = 1.0, 60.0
 NEVER_ANSWERED_S = 20.0
 """A provider that has not answered once, dead for so long, is rather a mistake than an outage."""
 
+SHORTEST_HEEDED_S = 1.0
+"""A shorter Retry-After says no more than that it is too early: `0`, or a date that is gone by."""
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 60.0
+"""After a 429 without a time to come back nobody begins for so long, after the next for twice as long, …"""
+
 State = Literal["open", "full", "rate", "holding", "down"]
-"""Why the next call waits: it does not; all slots are taken; a limit a minute; Retry-After; dead."""
+"""Why the next call waits: it does not; all slots are taken; a limit a minute; 429s; dead."""
 
 
 class Wait(NamedTuple):
@@ -173,6 +178,40 @@ class Breaker:
         return now - self.since >= (patience_s if self.answered else NEVER_ANSWERED_S)
 
 
+def heeded_s(error: ModelError) -> float | None:
+    """For how long the provider asked to be left alone; `None` where it did not say, or not in earnest."""
+    asked_s = error.retry_after_s
+    return None if asked_s is None or asked_s < SHORTEST_HEEDED_S else asked_s
+
+
+class Backoff:
+    """How long we hold off by ourselves after 429s that do not say how long."""
+
+    def __init__(self) -> None:
+        self._until = -math.inf
+        self._episodes = 0
+        self._chosen_s = 0.0
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until a call may begin."""
+        return max(0.0, self._until - now)
+
+    def past_s(self, now: float) -> float:
+        """Seconds held off so far, over all episodes."""
+        return self._chosen_s - self.wait_s(now)
+
+    def ended(self, now: float, began: float, error: ModelError | None) -> None:
+        """Learn from a call that ended."""
+        if began < self._until:  # of an episode that was counted
+            return
+        if error is None:
+            self._episodes = 0
+        elif error.kind == "rate_limited" and heeded_s(error) is None:
+            hold_s = min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(self._episodes, 10))
+            self._until, self._chosen_s = now + hold_s, self._chosen_s + hold_s
+            self._episodes += 1
+
+
 class Pace:
     """All of it for one model."""
 
@@ -180,6 +219,7 @@ class Pace:
         self.limits = limits
         self.concurrency = Concurrency(limits.concurrency)
         self.breaker = Breaker()
+        self.backoff = Backoff()
         self.hold_until = -math.inf
         """No call begins before: the provider asked for it (Retry-After)."""
         self._requests = None if limits.rpm is None else Bucket(limits.rpm)
@@ -190,8 +230,8 @@ class Pace:
         down_s = self.breaker.wait_s(now)
         if down_s > 0:
             return Wait(down_s, "down")
-        if now < self.hold_until:
-            return Wait(self.hold_until - now, "holding")
+        if (held_s := self.held_s(now)) > 0:
+            return Wait(held_s, "holding")
         rate_s = max(
             0.0 if self._requests is None else self._requests.wait_s(now, 1),
             0.0 if self._tokens is None else self._tokens.wait_s(now, tokens),
@@ -199,6 +239,10 @@ class Pace:
         if self.concurrency.full:
             return Wait(math.inf, "full")
         return Wait(rate_s, "rate" if rate_s > 0 else "open")
+
+    def held_s(self, now: float) -> float:
+        """Seconds until 429s allow a call: what the provider asked for, or our own wait."""
+        return max(self.hold_until - now, self.backoff.wait_s(now))
 
     def began(self, now: float, tokens: int) -> Ticket:
         """Count a call in."""
@@ -225,6 +269,7 @@ class Pace:
         self.concurrency.in_flight -= 1
         self.concurrency.ended(now, ticket.at, error)
         self.breaker.ended(now, call, error)
+        self.backoff.ended(now, ticket.at, error)
         if error is not None and error.retry_after_s is not None:
             self.hold_until = max(self.hold_until, now + error.retry_after_s)
         if tokens is not None:

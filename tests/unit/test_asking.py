@@ -28,6 +28,7 @@ from tests.classroom import user
 
 CARD = AgentCard(name="anna", model="openai/x", family="birch", limits=Limits(attempts=3))
 CALL = Call(seat="student", agent="anna", purpose="draft", messages=user("why?"))
+TOO_MANY = ModelError("rate_limited", "429")
 WISH = Wish(round="r", session=1, epoch=1, index=0, call=CALL, sampling_seed=7)
 
 
@@ -156,12 +157,6 @@ async def test_a_wrong_key_holds_the_model_and_is_not_tried_twice() -> None:
     assert book.lines[-1] == ("fail", "auth", False)
 
 
-async def test_a_429_is_no_attempt_of_the_calls() -> None:
-    """With 3 attempts allowed, ten 429s end in an answer."""
-    model = Script(*(ModelError("rate_limited", "slow down") for _ in range(10)), "ok")
-    assert (await asked(model, Book())).text == "ok"
-
-
 async def clocked(queue_s: float, took_s: float, *acts: str | ModelError) -> Turn:
     """Asked by a clock of the test's own, with so long a queue and so slow a provider."""
     now = [0.0]
@@ -181,6 +176,32 @@ async def clocked(queue_s: float, took_s: float, *acts: str | ModelError) -> Tur
 
     gate = Queue(Pace(CARD.limits), clock=lambda: now[0])
     return await Asker(CARD, Slow(*acts), Book(), None, gate, sleep=sleep)(WISH)
+
+
+async def test_a_429_is_no_attempt_of_the_calls() -> None:
+    """With 3 attempts allowed, ten 429s end in an answer."""
+    assert (await clocked(0, 0, *[TOO_MANY] * 10, "ok")).text == "ok"
+
+
+@pytest.mark.parametrize("told", [TOO_MANY, ModelError("rate_limited", "429", retry_after_s=0)])
+async def test_429s_without_a_time_to_come_back_end_with_the_deadline(told: ModelError) -> None:
+    """In 900 s, with waits of 0.5, 1, 2 … 60 s between them, no more than 21 requests."""
+    with pytest.raises(ModelError, match="429"):
+        await clocked(0, 0, *[told] * 21, "late")
+
+
+async def test_waits_of_the_gates_own_count_where_another_call_met_the_429() -> None:
+    now = [0.0]
+    gate = Gate(Pace(CARD.limits), clock=lambda: now[0])
+
+    async def sleep(_: str, seconds: float) -> None:
+        for _other in range(20):
+            now[0] += gate.pace.backoff.wait_s(now[0])
+            gate.pace.ended(now[0], gate.pace.began(now[0], 1), "another", TOO_MANY, None)
+        now[0] += gate.pace.backoff.wait_s(now[0])
+
+    with pytest.raises(ModelError, match="429"):
+        await Asker(CARD, Script(TOO_MANY, TOO_MANY), Book(), None, gate, sleep=sleep)(WISH)
 
 
 async def test_the_deadline_leaves_out_the_queue_and_what_the_provider_asked_for() -> None:
@@ -212,7 +233,13 @@ async def test_a_dead_providers_failures_are_not_held_against_the_call() -> None
 
 
 def decided(error: ModelError, **given: Any) -> Decision:
-    rest: dict[str, Any] = {"tries": 1, "asked_for_s": 0.0, "dead": False, "chance": 0.5}
+    rest: dict[str, Any] = {
+        "tries": 1,
+        "asked_for_s": 0.0,
+        "held_s": 0.0,
+        "dead": False,
+        "chance": 0.5,
+    }
     return decide(error, CARD.limits, **(rest | given))
 
 
@@ -232,18 +259,33 @@ def test_it_gives_up_after_the_attempts_unless_nobody_is_answered() -> None:
 def test_it_gives_up_after_the_deadline() -> None:
     late = CARD.limits.deadline_s
     assert decided(ModelError("server", ""), asked_for_s=late).do == "give_up"
-    assert decided(ModelError("rate_limited", ""), asked_for_s=late).do == "give_up"
+    assert decided(TOO_MANY, asked_for_s=late - 5, held_s=8).do == "give_up"
+    for asked_s in (0, 0.5, 30):
+        error = ModelError("rate_limited", "", retry_after_s=asked_s)
+        assert decided(error, asked_for_s=late + 1).do == "give_up"
 
 
 def test_retry_after_is_obeyed_at_any_length() -> None:
     error = ModelError("rate_limited", "", retry_after_s=36_000)
-    decision = decided(error, asked_for_s=CARD.limits.deadline_s)
+    decision = decided(error, asked_for_s=CARD.limits.deadline_s - 1)
     assert decision.do == "retry"
     assert decision.wait_s >= 36_000
 
 
 def test_waits_grow_and_end_at_a_minute() -> None:
-    waits = [decided(ModelError("rate_limited", ""), tries=n).wait_s for n in range(0, 40, 4)]
+    patient = Limits(attempts=100)
+    waits = [
+        decide(
+            ModelError("server", ""),
+            patient,
+            tries=n,
+            asked_for_s=0,
+            held_s=0,
+            dead=False,
+            chance=0.5,
+        ).wait_s
+        for n in range(0, 40, 4)
+    ]
     assert waits == sorted(waits)
     assert waits[0] < 1
     assert waits[-1] <= 61

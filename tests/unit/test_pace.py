@@ -141,6 +141,50 @@ def test_nothing_begins_before_retry_after() -> None:
     assert p.wait(7205, 1).s == 0
 
 
+def refuse(p: Pace, now: float, error: ModelError = TOO_MANY) -> float:
+    """Seconds nobody may begin after a call that began now was refused."""
+    p.ended(now, p.began(now, 1), "call", error, None)
+    return p.wait(now, 1).s
+
+
+def test_429s_that_say_nothing_hold_everybody_for_ever_longer() -> None:
+    p, now, waits = pace(), 0.0, []
+    for asked_s in (None, 0.0, 0.4, None, None, None, None, None, None, None):
+        told = ModelError("rate_limited", "429", retry_after_s=asked_s)
+        waits.append(refuse(p, now, told))
+        assert p.wait(now, 1).state == "holding"
+        now += waits[-1]
+    assert waits == [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert p.backoff.past_s(now) == sum(waits)
+    p.ended(now, p.began(now, 1), "call", None, None)
+    assert refuse(p, now) == 0.5
+
+
+def test_429s_of_one_episode_hold_once() -> None:
+    p = pace()
+    tickets = [p.began(0, 1) for _ in range(8)]
+    for ticket in tickets:
+        p.ended(1, ticket, "call", TOO_MANY, None)
+    assert p.wait(1, 1) == (0.5, "holding")
+    late = p.began(1.5, 1)
+    p.ended(2, late, "call", TOO_MANY, None)
+    assert p.wait(2, 1).s == 1
+
+
+def test_an_answer_to_an_older_call_ends_no_storm() -> None:
+    p = pace()
+    slow = p.began(0, 1)
+    assert refuse(p, 0) == 0.5
+    p.ended(0.4, slow, "call", None, None)
+    assert refuse(p, 0.5) == 1
+
+
+def test_a_time_to_come_back_is_no_wait_of_ours() -> None:
+    p = pace()
+    assert refuse(p, 0, ModelError("rate_limited", "429", retry_after_s=30)) == 30
+    assert p.backoff.past_s(30) == 0
+
+
 def fail(p: Pace, now: float, calls: list[object]) -> None:
     for call in calls:
         p.ended(now, p.began(now, 1), call, GONE, None)

@@ -6,6 +6,7 @@ the turn's outcome; what may pass is tried again; what does not pass in time is 
 with its reason, asked again when the round is resumed. Every retry below this (LiteLLM, SDKs, Ray) is off.
 """
 
+import json
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -18,8 +19,19 @@ from aaa.gate import Gate, Held, RoundStopped
 from aaa.here import work_for
 from aaa.models import Model, Request
 from aaa.pace import Ticket, heeded_s
-from aaa.scenario import AgentCard, Limits, Price
-from aaa.types import Call, ChoiceShape, Failure, Message, Messages, Reply, Turn, Value
+from aaa.scenario import USUAL_TOKENS, AgentCard, Limits, Price
+from aaa.types import (
+    Call,
+    ChoiceShape,
+    Failure,
+    JsonShape,
+    Message,
+    Messages,
+    Reply,
+    Sampling,
+    Turn,
+    Value,
+)
 
 LONGEST_WAIT_S = 60.0
 """Longest wait we choose ourselves; what a provider asks for (Retry-After) is obeyed at any length."""
@@ -263,11 +275,11 @@ async def _attempt(model: Model, request: Request, wish: Wish) -> Turn:
 
 
 def request_of(card: AgentCard, wish: Wish) -> Request:
-    """The wish as this agent is asked it: persona first, call's sampling over the card's."""
+    """The wish as this agent is asked it: persona first, call's sampling over the card's, always bounded."""
     call = wish.call
     return Request(
         messages=with_persona(card.persona, call.messages),
-        sampling=call.sampling.over(card.sampling),
+        sampling=call.sampling.over(card.sampling).over(Sampling(max_tokens=USUAL_TOKENS)),
         shape=call.shape,
         seed=wish.sampling_seed,
     )
@@ -285,12 +297,12 @@ def with_persona(persona: str | None, messages: Messages) -> Messages:
 
 def worst_tokens(request: Request) -> int:
     """The most tokens one attempt can take: a token is at least a byte."""
-    return _prompt_bytes(request) + _longest(request)
+    return _prompt_bytes(request) + TEMPLATE_TOKENS + longest_reply(request)
 
 
 def expected_tokens(request: Request) -> int:
     """About how many tokens an attempt takes, before it is known: four bytes each, the reply half full."""
-    return _prompt_bytes(request) // 4 + max(1, _longest(request) // 2)
+    return _prompt_bytes(request) // 4 + max(1, longest_reply(request) // 2)
 
 
 def tokens_of(reply: Reply) -> int | None:
@@ -304,15 +316,25 @@ def worst_cost_usd(request: Request, price: Price | None) -> float:
     """The most one attempt can cost: a token is at least a byte. 0 where the price is unknown."""
     if price is None:
         return 0.0
-    return price.cost_usd(_prompt_bytes(request), _longest(request))
+    return price.cost_usd(_prompt_bytes(request) + TEMPLATE_TOKENS, longest_reply(request))
+
+
+TEMPLATE_TOKENS = 512
+"""The most that a chat template or a provider puts around the messages and the schema."""
+
+
+def longest_reply(request: Request) -> int:
+    """The most tokens a reply may have."""
+    if isinstance(request.shape, ChoiceShape):
+        return 1
+    return request.sampling.max_tokens or USUAL_TOKENS
 
 
 def _prompt_bytes(request: Request) -> int:
-    return sum(len(m.content.encode()) + 16 for m in request.messages)
-
-
-def _longest(request: Request) -> int:
-    return 1 if isinstance(request.shape, ChoiceShape) else request.sampling.max_tokens or 4096
+    """Messages, and the schema that a provider writes into the prompt."""
+    shape = request.shape
+    schema = json.dumps(shape.fields) if isinstance(shape, JsonShape) else ""
+    return sum(len(m.content.encode()) + 16 for m in request.messages) + len(schema)
 
 
 def clean(reply: Reply) -> Reply:

@@ -13,7 +13,7 @@ from math import ceil
 from typing import Any
 
 from aaa import plugins
-from aaa.asking import Wish, request_of
+from aaa.asking import Wish, longest_reply, request_of
 from aaa.catalogue import Script
 from aaa.models import price_of
 from aaa.play import rehearse
@@ -178,9 +178,7 @@ class _Writer:
         wish = Wish(round="", session=0, epoch=0, index=0, call=call, sampling_seed=0)
         request = request_of(self._script.cards[call.agent], wish)
         prompt = sum(len(m.content.encode()) + 16 for m in request.messages) // BYTES_PER_TOKEN
-        if isinstance(call.shape, ChoiceShape):
-            return prompt, 1
-        return prompt, request.sampling.max_tokens or 1024
+        return prompt, longest_reply(request)
 
     def _shown(self, call: Call) -> list[int]:
         """Numbers of the answers in what a judge is shown, in the order in which they stand there.

@@ -77,6 +77,10 @@ class Local(Value):
     """Layers on the GPU, where llama.cpp was built for one; -1 is all."""
 
 
+USUAL_TOKENS = 1024
+"""Longest reply where neither call nor card names one: without a limit no budget could hold."""
+
+
 class AgentCard(Value):
     """A model that may speak: one YAML file in `agents/`."""
 
@@ -95,7 +99,7 @@ class AgentCard(Value):
     generation: int = Field(0, ge=0)
     persona: str | None = None
     """System prompt put before every call of this agent; `None` adds nothing."""
-    sampling: Sampling = Sampling(temperature=0.7, top_p=1.0, max_tokens=1024)
+    sampling: Sampling = Sampling(temperature=0.7, top_p=1.0, max_tokens=USUAL_TOKENS)
     limits: Limits = Limits()
     price: Price | None = None
     """`None`: LiteLLM's table; unknown there too, a round with a budget in dollars is refused."""

@@ -46,7 +46,7 @@ class Sampling(Value):
     """0 is greedy."""
     top_p: float | None = Field(None, gt=0, le=1)
     max_tokens: int | None = Field(None, ge=1)
-    """Longest reply, in tokens."""
+    """Longest reply, in tokens; a request always names one (`scenario.USUAL_TOKENS`)."""
     stop: tuple[str, ...] | None = None
 
     def over(self, base: "Sampling") -> "Sampling":

@@ -23,7 +23,7 @@ from aaa.gate import Gate, Held, RoundStopped
 from aaa.models import Request
 from aaa.pace import Pace, Ticket
 from aaa.scenario import AgentCard, Limits, Price
-from aaa.types import Call, Message, Reply, Sampling, Turn
+from aaa.types import Call, JsonShape, Message, Reply, Sampling, Turn
 from tests.classroom import user
 
 CARD = AgentCard(name="anna", model="openai/x", family="birch", limits=Limits(attempts=3))
@@ -313,6 +313,26 @@ def test_the_worst_cost_is_never_below_the_real_one() -> None:
     assert worst_cost_usd(request, price) >= price.cost_usd(len(b"why?"), 1024)
     assert worst_cost_usd(request, None) == 0
     assert expected_tokens(request) <= worst_tokens(request)
+
+
+def test_every_request_limits_the_reply_and_that_is_reserved() -> None:
+    card = CARD.model_copy(update={"sampling": Sampling(temperature=0.7)})
+    request = request_of(card, WISH)
+    assert request.sampling == Sampling(temperature=0.7, max_tokens=1024)
+    assert worst_tokens(request) == len(b"why?") + 16 + 512 + 1024
+
+
+def test_the_schema_and_the_chat_template_are_part_of_the_worst() -> None:
+    price = Price(input_usd_per_mtok=3, output_usd_per_mtok=15)
+    fields = {
+        "type": "object",
+        "properties": {"why": {"type": "string", "description": "x" * 5000}},
+    }
+    shaped = CALL.model_copy(update={"shape": JsonShape(name="s", fields=fields)})
+    bare, request = (request_of(CARD, WISH.model_copy(update={"call": c})) for c in (CALL, shaped))
+    assert worst_tokens(request) >= worst_tokens(bare) + 5000
+    assert worst_cost_usd(request, price) >= worst_cost_usd(bare, price) + price.cost_usd(5000, 0)
+    assert worst_cost_usd(bare, price) >= price.cost_usd(512, 1024)
 
 
 def test_what_postgres_cannot_hold_is_replaced() -> None:

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 FailureKind = Literal[
     "unreachable",  # no connection: DNS, refused
-    "dropped",  # the connection ended before a full answer
+    "dropped",  # the connection, or the generation, ended before a full answer
     "timeout",  # our own clock ran out
     "rate_limited",  # 429, unless it is the account
     "server",  # 5xx, or a 200 that holds an error

@@ -17,7 +17,7 @@ import orjson
 from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
-from aaa.models.failures import kind_of_status, parse_retry_after
+from aaa.models.failures import broken_off, kind_of_status, parse_retry_after
 from aaa.models.redact import brief, named
 from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
@@ -136,6 +136,8 @@ class DirectModel:
             raise ModelError("server", self._told(f"an error in a 200: {answer['error']}", key))
         try:
             choice = answer["choices"][0]
+            if broken := broken_off(choice.get("finish_reason"), choice.get("error")):
+                raise ModelError("dropped", self._told(broken, key))
             message = choice["message"]
             text, refusal = message.get("content"), message.get("refusal")
             usage = answer.get("usage") or {}

@@ -28,6 +28,9 @@ FILTERED = re.compile(
     r"(?i)content[ _-]?(?:policy|filter|management)|safety system|usage policy|flagged|moderation"
 )
 
+BROKEN = frozenset({"abort", "error"})
+"""How vLLM and SGLang, and OpenRouter, name the end of a generation that failed on their side."""
+
 _BY_NAME: Mapping[str, FailureKind] = {
     "ContextWindowExceededError": "context_overflow",
     "ContentPolicyViolationError": "content_filter",
@@ -145,6 +148,12 @@ def kind_of_status(status: int, text: str) -> FailureKind:
     if OVERFLOW.search(text):
         return "context_overflow"
     return "content_filter" if FILTERED.search(text) else "invalid"
+
+
+def broken_off(finish_reason: object, error: object = None) -> str | None:
+    """Why a completion is no answer although it came with a 200; `None` where it is one."""
+    ended = error or (finish_reason if str(finish_reason).lower() in BROKEN else None)
+    return f"the provider broke off: {ended}" if ended else None
 
 
 def parse_retry_after(value: str | None, now: datetime | None = None) -> float | None:

@@ -14,7 +14,7 @@ from typing import Any
 from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
-from aaa.models.failures import read_failure, told_by
+from aaa.models.failures import broken_off, read_failure, told_by
 from aaa.models.redact import brief, named
 from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
@@ -63,12 +63,11 @@ class LiteLLMModel:
             # LiteLLM's errors hold URLs, headers and keys: not even as a cause may one get out.
             raise self._failure(error, key, timed_out=clock.expired()) from None
         try:
+            if broken := _broken(answer):
+                raise ModelError("dropped", self._told(broken, key))
             return read_reply(self.card, request, answer, _cost(litellm, self.card, answer))
         except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-            raise ModelError(
-                "malformed",
-                brief(f"{self.card.model}: not a completion: {error!r}", (key,)),
-            ) from None
+            raise ModelError("malformed", self._told(f"not a completion: {error!r}", key)) from None
 
     async def close(self) -> None:
         """Nothing: LiteLLM pools connections for all cards of the process together."""
@@ -80,8 +79,11 @@ class LiteLLMModel:
         kind, status, retry_after_s = read_failure(error)
         told = f"HTTP {status}: " if status else ""
         where = f" at {self.card.api_base}" if kind == "unreachable" and self.card.api_base else ""
-        message = brief(f"{self.card.model}{where}: {told}{told_by(error)}", (key,))
+        message = self._told(f"{told}{told_by(error)}", key, where)
         return ModelError(kind, message, retry_after_s=retry_after_s)
+
+    def _told(self, why: str, key: str | None, where: str = "") -> str:
+        return brief(f"{self.card.model}{where}: {why}", (key,))
 
 
 def api_key(card: AgentCard, environ: Mapping[str, str]) -> str | None:
@@ -114,6 +116,13 @@ def read_reply(card: AgentCard, request: Request, answer: Any, cost_usd: float |
         model=named(getattr(answer, "model", None)),
         request_id=named(getattr(answer, "id", None)) or None,
     )
+
+
+def _broken(answer: Any) -> str | None:
+    """Why the answer is none, as `broken_off`; LiteLLM calls every end that it does not know a `stop`."""
+    choices = getattr(answer, "choices", None)
+    kept = getattr(choices[0], "provider_specific_fields", None) if choices else None
+    return broken_off((kept or {}).get("native_finish_reason"))
 
 
 async def loaded() -> Any:

@@ -236,6 +236,30 @@ async def test_each_odd_body_is_one_request(stub: Stub, model: str, body: Any) -
     assert len(stub.requests) == 1
 
 
+@pytest.mark.parametrize("model", COMPATIBLE)
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"finish_reason": "abort"},
+        {"finish_reason": "error"},
+        {"finish_reason": "error", "error": {"code": 502, "message": f"upstream died, key={KEY}"}},
+    ],
+)
+async def test_a_generation_that_broke_off_is_no_answer(
+    stub: Stub, model: str, end: dict[str, Any]
+) -> None:
+    stub.body = {**COMPLETION, "choices": [{**COMPLETION["choices"][0], **end}]}
+    error = await failure(model_at(stub.base, model))
+    assert (error.kind, len(stub.requests)) == ("dropped", 1)
+
+
+async def test_an_error_beside_the_text_is_told(stub: Stub) -> None:
+    """LiteLLM keeps nothing of it but the finish reason."""
+    end = {"finish_reason": None, "error": {"code": 502, "message": "upstream died"}}
+    stub.body = {**COMPLETION, "choices": [{**COMPLETION["choices"][0], **end}]}
+    assert "upstream died" in str(await failure(model_at(stub.base, DIRECT)))
+
+
 @pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])
 async def test_retry_after_is_told_and_not_slept(stub: Stub, model: str) -> None:
     stub.status, stub.body = 429, {"error": {"message": "slow"}}

@@ -20,10 +20,10 @@ from typing import Literal, get_args
 
 FailureKind = Literal[
     "unreachable",  # no connection: DNS, refused
-    "dropped",  # the connection, or the generation, ended before a full answer
-    "timeout",  # our own clock ran out
+    "dropped",  # the connection, or the generation, ended before a full answer; 502, 520
+    "timeout",  # our own clock ran out, or a proxy's: 504, 522, 524
     "rate_limited",  # 429, unless it is the account
-    "server",  # 5xx, or a 200 that holds an error
+    "server",  # any other 5xx, or a 200 that holds an error
     "malformed",  # a body that is no completion: truncated JSON, no choices
     "auth",  # 401, 402, 403, no key, or an account without money
     "not_found",  # the provider does not know this model

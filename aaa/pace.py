@@ -21,7 +21,7 @@ CALM_S = 30.0
 """After a 429 the concurrency stays below the ceiling it met for at least so long, and so many calls."""
 CALM_CALLS = 200
 PAUSE_S = 10.0
-"""After a 5xx the concurrency does not grow for so long."""
+"""After a failure of the provider's the concurrency does not grow for so long."""
 OPEN_AFTER, OF_CALLS = 5, 3
 """Failures in a row, of so many calls at least, after which a provider counts as dead."""
 DEAD = frozenset({"unreachable", "dropped", "server", "timeout"})
@@ -105,7 +105,7 @@ class Concurrency:
             self._ceiling = self.in_flight + 1.0
             self.limit = max(1.0, min(self.limit, self._ceiling) * DECREASE)
             self._cut_at, self._calls_since = now, 0
-        elif error.kind == "server":
+        elif error.kind in DEAD:
             self._paused_until = now + PAUSE_S
 
     def _grow(self, now: float) -> None:

@@ -31,6 +31,15 @@ FILTERED = re.compile(
 BROKEN = frozenset({"abort", "error"})
 """How vLLM and SGLang, and OpenRouter, name the end of a generation that failed on their side."""
 
+_BEHIND_A_PROXY: Mapping[int, FailureKind] = {
+    502: "dropped",
+    504: "timeout",
+    520: "dropped",
+    522: "timeout",
+    524: "timeout",
+}
+"""A proxy's word that no answer came from behind it, where the model may have worked (52x: Cloudflare)."""
+
 _BY_NAME: Mapping[str, FailureKind] = {
     "ContextWindowExceededError": "context_overflow",
     "ContentPolicyViolationError": "content_filter",
@@ -144,7 +153,7 @@ def kind_of_status(status: int, text: str) -> FailureKind:
     if status == 429:
         return "rate_limited"
     if status >= 500:
-        return "server"
+        return _BEHIND_A_PROXY.get(status, "server")
     if OVERFLOW.search(text):
         return "context_overflow"
     return "content_filter" if FILTERED.search(text) else "invalid"

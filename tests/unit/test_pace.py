@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaa.errors import ModelError
+from aaa.errors import FailureKind, ModelError
 from aaa.pace import CALM_CALLS, CALM_S, OPEN_AFTER, Bucket, Pace, Ticket
 from aaa.scenario import Limits
 
@@ -115,11 +115,12 @@ def test_it_settles_just_below_what_a_provider_takes_at_once(allowed: int) -> No
     assert sum(when > 60 for when in refused) <= 1 + 340 / CALM_S
 
 
-def test_growth_waits_after_a_5xx() -> None:
+@pytest.mark.parametrize("kind", ["server", "timeout", "dropped"])  # 503, 504, 502
+def test_growth_waits_after_a_failure_of_the_providers(kind: FailureKind) -> None:
     p = pace()
     p.ended(0, p.began(0, 1), "call", TOO_MANY, None)
     low = p.concurrency.limit
-    p.ended(1, p.began(1, 1), "call", ModelError("server", "503"), None)
+    p.ended(1, p.began(1, 1), "call", ModelError(kind, "5xx"), None)
     p.ended(2, p.began(2, 1), "call", None, None)
     assert p.concurrency.limit == low
 

@@ -11,7 +11,6 @@ import fcntl
 import json
 import logging
 import os
-import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from typing import Any
 
 from aaa.clean import clean
 from aaa.here import here
-from aaa.models.redact import redact
+from aaa.models.redact import redact, secrets_in
 from aaa.settings import Settings
 
 LONGEST_MESSAGE, LONGEST_ERROR = 2_000, 8_000
@@ -31,13 +30,10 @@ LONGEST_READ = 50_000
 LARGEST_FILE = 8 * 2**20
 """Bytes; one file of that size is kept beside the one that is written."""
 
-_SECRET = re.compile(r"(?i)(key|token|secret|password)$")
-
 
 def set_up(settings: Settings, process: str, environ: Mapping[str, str] | None = None) -> None:
     """From now on this process logs as the settings say; `process` is its name in JSON lines."""
-    env = os.environ if environ is None else environ
-    secrets = tuple(value for name, value in env.items() if _SECRET.search(name) and value)
+    secrets = secrets_in(os.environ if environ is None else environ)
     handler = _Appending(settings.log_file) if settings.log_file else _Standard()
     is_json = settings.log == "json"
     handler.setFormatter(_Json(process, secrets) if is_json else _Plain(secrets))

@@ -15,7 +15,7 @@ from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
 from aaa.models.failures import broken_off, read_failure, told_by
-from aaa.models.redact import brief, named
+from aaa.models.redact import brief, named, secrets_in
 from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
@@ -83,7 +83,8 @@ class LiteLLMModel:
         return ModelError(kind, message, retry_after_s=retry_after_s)
 
     def _told(self, why: str, key: str | None, where: str = "") -> str:
-        return brief(f"{self.card.model}{where}: {why}", (key,))
+        """Without the card's key, nor any that LiteLLM may have found in the environment by itself."""
+        return brief(f"{self.card.model}{where}: {why}", (key, *secrets_in(os.environ)))
 
 
 def api_key(card: AgentCard, environ: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ shapes that keys, bearer tokens and URLs have. Left out: model text, which is no
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus
 
 from aaa.clean import storable
@@ -16,6 +16,8 @@ LONGEST_NAME = 200
 """Characters that are kept of an identifier which a provider made up."""
 SHORTEST_SECRET = 6
 """Shorter values are left alone: masking them would eat ordinary words."""
+
+_SECRET_NAME = re.compile(r"(?i)(key|token|secret|password)$")
 
 # Each repetition that may fail is bounded: a long text must not take its length squared.
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -48,6 +50,11 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
     for shape, mask in _SHAPES:
         text = shape.sub(mask, text)
     return text
+
+
+def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of all variables whose names say that they are secret."""
+    return tuple(value for name, value in environ.items() if _SECRET_NAME.search(name) and value)
 
 
 def brief(text: str, secrets: Iterable[str | None] = (), limit: int = 300) -> str:

@@ -154,6 +154,17 @@ async def failure(model: Model) -> ModelError:
     return caught.value
 
 
+async def test_a_key_that_litellm_finds_by_itself_is_taken_out(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary0123456789")
+    monkeypatch.setenv("ANTHROPIC_API_BASE", stub.base)
+    stub.status = 400
+    stub.body = {"error": {"message": "no such header: canary0123456789", "type": "some_error"}}
+    await failure(model_at(stub.base, ANTHROPIC, api_base=None, api_key_env=None))
+    assert stub.keys == ["canary0123456789"]
+
+
 ERRORS: list[tuple[int, str, FailureKind]] = [
     (400, "bad parameter", "invalid"),
     (400, "This model's maximum context length is 10 tokens", "context_overflow"),

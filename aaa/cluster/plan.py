@@ -9,7 +9,7 @@ from aaa.types import Value, fingerprint
 Kind = Literal["seat", "runner"]
 
 IDLE_S = 60.0
-"""A seat that no live round needs is stopped after so many seconds."""
+"""A seat is stopped when for so many seconds no round was live, and no call in flight, that needs it."""
 
 
 class Desired(Value):

@@ -10,20 +10,23 @@ import hashlib
 import logging
 import os
 import socket
+from collections.abc import Mapping
 from typing import Any
 
+from aaa.catalogue import Script
 from aaa.cluster.actors import Actors
 from aaa.cluster.conductor import conduct
 from aaa.cluster.plan import Desired, plan, seat_name
 from aaa.cluster.runtime import keep_signals, start_ray, stop_ray
 from aaa.errors import AAAError, StoreError
 from aaa.failpoints import hit
+from aaa.scenario import AgentCard
 from aaa.settings import Settings
 from aaa.store.database import Database
 from aaa.store.journal import Journal
 from aaa.store.leases import Still, heartbeat, leading, settle_empty
 from aaa.store.recovery import bring_home, sweep
-from aaa.store.rounds import live_scripts
+from aaa.store.rounds import live_scripts, pausing_scripts
 from aaa.store.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -91,14 +94,7 @@ async def _loop(
     me = f"supervisor@{socket.gethostname()}:{os.getpid()}"
     while not stop.is_set():
         try:
-            scripts = await live_scripts(database)
-            cards = [card for script in scripts.values() for card in script.cards.values()]
-            seats = {seat_name(card): card for card in cards}
-            desired = Desired(seats=seats, runners=settings.runners)
-            needed_at |= dict.fromkeys(seats, clock())
-            for action in plan(desired, actors.running(), needed_at, clock()):
-                log.info("%s %s", action.do, action.name)
-                actors.do(action, desired)
+            live = await match(settings, database, actors, needed_at, clock())
             hit("supervise.after")
             await settle_empty(database)
             await sweep(database)
@@ -109,7 +105,7 @@ async def _loop(
                 "supervisor",
                 socket.gethostname(),
                 os.getpid(),
-                {"rounds": len(scripts)},
+                {"rounds": live},
             )
         except StoreError as error:  # it is away; actors go on, and so do we when it is back
             log.warning("supervisor: %s", error)
@@ -118,6 +114,32 @@ async def _loop(
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), TICK_S)
+
+
+async def match(
+    settings: Settings,
+    database: Database,
+    actors: Actors,
+    needed_at: dict[str, float],
+    now: float,
+) -> int:
+    """Start and stop actors so that those run which rounds need; how many rounds are live.
+
+    `needed_at`: as `plan` takes it, kept up here. A paused round keeps the seats that its calls come home to.
+    """
+    scripts = await live_scripts(database)
+    desired = Desired(seats=_seats(scripts), runners=settings.runners)
+    needed_at |= dict.fromkeys([*desired.seats, *_seats(await pausing_scripts(database))], now)
+    for action in plan(desired, actors.running(), needed_at, now):
+        log.info("%s %s", action.do, action.name)
+        actors.do(action, desired)
+    return len(scripts)
+
+
+def _seats(scripts: Mapping[str, Script]) -> dict[str, AgentCard]:
+    """Actor name -> card, of every agent of these rounds."""
+    cards = [card for script in scripts.values() for card in script.cards.values()]
+    return {seat_name(card): card for card in cards}
 
 
 def namespace(database_url: str) -> str:

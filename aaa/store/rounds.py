@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, select, text
+from sqlalchemy import ColumnElement, Row, Select, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +15,7 @@ from aaa.failpoints import hit
 from aaa.scenario import Budget
 from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.tables import OUTCOMES, SESSION_STATUS, rounds, seat_usage, sessions
+from aaa.store.tables import OUTCOMES, SESSION_STATUS, attempts, rounds, seat_usage, sessions
 from aaa.types import Seed, Value, fingerprint
 
 SEEDS_AT_ONCE = 1000
@@ -256,8 +256,20 @@ async def get_script(database: Database, round_id: str) -> Script:
 
 async def live_scripts(database: Database) -> dict[str, Script]:
     """Round -> script, of every round that wants sessions driven now."""
+    return await _scripts(database, rounds.c.status.in_(("queued", "running")))
+
+
+async def pausing_scripts(database: Database) -> dict[str, Script]:
+    """Round -> script, of every paused round whose calls have not all come home.
+
+    An attempt that nobody ends is closed by `recovery.sweep`, so a round is not among them for ever.
+    """
+    asking = select(sessions.c.round_id).join_from(sessions, attempts)
+    asking = asking.where(attempts.c.status == "asking")
+    return await _scripts(database, (rounds.c.status == "paused") & rounds.c.id.in_(asking))
+
+
+async def _scripts(database: Database, wanted: ColumnElement[bool]) -> dict[str, Script]:
     async with database.begin() as connection:
-        found = await connection.execute(
-            select(rounds.c.id, rounds.c.script).where(rounds.c.status.in_(("queued", "running")))
-        )
+        found = await connection.execute(select(rounds.c.id, rounds.c.script).where(wanted))
         return {row.id: Script.model_validate(row.script) for row in found}

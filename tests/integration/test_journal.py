@@ -20,7 +20,7 @@ from aaa.store.gates import held_s
 from aaa.store.journal import Journal, pause_at_budget
 from aaa.store.leases import Claim, claim_sessions
 from aaa.store.recovery import bring_home, sweep
-from aaa.store.rounds import Round, create_round, get_round
+from aaa.store.rounds import Round, create_round, get_round, live_scripts, pausing_scripts
 from aaa.store.spool import Kept, Spool
 from aaa.store.steering import Retune, pause_round, retune_round
 from aaa.store.tables import attempts, rounds, seat_usage, sessions, turns
@@ -419,6 +419,26 @@ async def test_a_paused_round_begins_nothing(desk: Desk) -> None:
     with pytest.raises(RoundStopped, match="paused"):
         await desk.journal.begin(desk.wish(), WORST, 60)
     assert (await desk.money())[4] == 0
+
+
+async def test_a_paused_round_needs_its_seats_until_its_calls_are_home(desk: Desk) -> None:
+    wish = desk.wish()
+    attempt = await desk.begin(wish)
+    assert list(await live_scripts(desk.database)) == [desk.made.id]
+    assert not await pausing_scripts(desk.database)
+    await pause_round(desk.database, desk.made.id)
+    assert not await live_scripts(desk.database)
+    assert list(await pausing_scripts(desk.database)) == [desk.made.id]
+    await desk.journal.answer(wish, attempt, turn(wish))
+    assert not await pausing_scripts(desk.database)
+
+
+async def test_calls_of_a_dead_process_keep_no_seat_for_ever(desk: Desk) -> None:
+    await desk.begin(desk.wish(), within_s=0)
+    await pause_round(desk.database, desk.made.id)
+    assert await pausing_scripts(desk.database)
+    assert await sweep(desk.database) == 1
+    assert not await pausing_scripts(desk.database)
 
 
 async def _true(value: bool) -> bool:

@@ -18,7 +18,7 @@ from aaa.store.leases import End, claim_sessions, end_sessions, renew, settle_em
 from aaa.store.notes import Place
 from aaa.store.reading import Wanted, find_pair, get_session, list_sessions, recorded
 from aaa.store.recovery import sweep
-from aaa.store.rounds import create_round, get_round, list_rounds, live_scripts
+from aaa.store.rounds import create_round, get_round, list_rounds, live_scripts, pausing_scripts
 from aaa.store.steering import wanted_of
 from aaa.types import Call, Message, Reply, Seed, Turn, Verdict
 
@@ -144,6 +144,7 @@ async def _play(database: Database, round_id: str) -> None:
     await sweep(database)
     await settle_empty(database)
     await live_scripts(database)
+    await pausing_scripts(database)
     await wanted_of(database, [round_id])
     await end_sessions(database, [End(claim, "completed"), End(claims[1], "queued")])
     await get_round(database, round_id)

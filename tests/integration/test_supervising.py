@@ -1,0 +1,106 @@
+"""What the supervisor starts and stops on a real database; Ray is a stand-in that starts nothing."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aaa.asking import Amount, Attempt, Wish
+from aaa.catalogue import Catalogue
+from aaa.cluster.actors import Actors
+from aaa.cluster.plan import IDLE_S, seat_name
+from aaa.cluster.supervisor import match
+from aaa.settings import Settings
+from aaa.store.database import Database
+from aaa.store.journal import Journal
+from aaa.store.leases import claim_sessions
+from aaa.store.rounds import create_round
+from aaa.store.steering import pause_round
+from aaa.types import Call, Message, Reply, Turn
+
+
+class Handle:
+    """An actor by its name; of its methods only that they were called matters."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __getattr__(self, method: str) -> Any:
+        return SimpleNamespace(remote=lambda *_: f"{self.name}.{method}")
+
+
+class Cluster:
+    """As much of Ray as `Actors` calls: which named actors live."""
+
+    def __init__(self) -> None:
+        self.living: set[str] = set()
+
+    def remote(self, _: type) -> Any:
+        return self
+
+    def options(self, name: str, **_: Any) -> Any:
+        return SimpleNamespace(remote=lambda *_: self._start(name))
+
+    def _start(self, name: str) -> Handle:
+        self.living.add(name)
+        return Handle(name)
+
+    def kill(self, actor: Handle, *, no_restart: bool) -> None:
+        assert no_restart
+        self.living.discard(actor.name)
+
+    def wait(self, calls: list[str], **_: Any) -> tuple[list[str], list[str]]:
+        return [], calls
+
+
+class Stage:
+    """A supervisor's look at the database, at any time that a test likes."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings, self.database = settings, database
+        self.cluster = Cluster()
+        self.actors = Actors(self.cluster, settings, database.url)
+        self.needed_at: dict[str, float] = {}
+
+    async def seats(self, now: float) -> set[str]:
+        """The seats that live after a look."""
+        await match(self.settings, self.database, self.actors, self.needed_at, now)
+        return {name for name in self.cluster.living if name.startswith("seat-")}
+
+
+@pytest.fixture
+def stage(settings: Settings, database: Database) -> Stage:
+    return Stage(settings, database)
+
+
+async def test_a_paused_round_keeps_its_seats_until_its_calls_are_home(
+    stage: Stage, catalogue: Catalogue
+) -> None:
+    database = stage.database
+    scenario, folder = catalogue.scenario("small", {})
+    script, seeds = catalogue.prepare(scenario, folder)
+    made = await create_round(database, script, seeds)
+    seats = {seat_name(card) for card in script.cards.values()}
+    assert await stage.seats(now=0) == seats
+    (claim,) = await claim_sessions(database, "runner-0@test", 1)
+    chat = (Message(role="user", content="a question that is thought about for long"),)
+    call = Call(
+        seat="student", agent=script.cast["student"][0].name, purpose="draft", messages=chat
+    )
+    wish = Wish(
+        round=made.id,
+        session=claim.session,
+        epoch=claim.epoch,
+        index=0,
+        call=call,
+        sampling_seed=0,
+    )
+    journal = Journal(database)
+    attempt = await journal.begin(wish, Amount(usd=0, tokens=0), 3600)
+    assert isinstance(attempt, Attempt)
+    await pause_round(database, made.id)
+    assert await stage.seats(now=2 * IDLE_S) == seats
+    assert await stage.seats(now=9 * IDLE_S) == seats
+    await journal.answer(wish, attempt, Turn(index=0, call=call, reply=Reply(text="so")))
+    assert await stage.seats(now=10 * IDLE_S - 1) == seats
+    assert await stage.seats(now=10 * IDLE_S) == set()

@@ -67,13 +67,29 @@ class Actors:
         self._kinds: dict[str, Kind] = {}
         self._working: dict[str, Any] = {}
 
+    def _adopt(self, name: str) -> None:
+        with contextlib.suppress(ValueError):  # there is none of that name any more
+            self._keep(
+                name, "seat" if name.startswith("seat-") else "runner", self._ray.get_actor(name)
+            )
+
     def running(self) -> dict[str, Kind]:
-        """Actor name -> kind, of those whose long call has not ended; ended ones are forgotten."""
+        """Actor name -> kind, of those that live or are being restarted by Ray; others are forgotten."""
         for name, reference in list(self._working.items()):
             done, _ = self._ray.wait([reference], timeout=0, fetch_local=False)
-            if done and not self._well(name):
-                self._forget(name)
+            if done:
+                self._ended(name)
         return dict(self._kinds)
+
+    def _ended(self, name: str) -> None:
+        """See to an actor whose long call ended: one that was told to stop makes room for a new one."""
+        try:
+            self._ray.get(self._working[name])
+        except Exception:  # noqa: BLE001 (it died or could not open: the call begins again, if it still is)
+            self._forget(name)
+            self._adopt(name)
+        else:
+            self._stop(name)
 
     def _forget(self, name: str) -> Any:
         """The actor's handle, known no longer; `None` where there is none."""
@@ -81,27 +97,18 @@ class Actors:
         self._working.pop(name, None)
         return self._handles.pop(name, None)
 
-    def _well(self, name: str) -> bool:
-        """A seat's long call is its opening: that it ended well is no reason to start it again."""
-        try:
-            self._ray.get(self._working[name])
-        except Exception:  # noqa: BLE001 (whatever ended it, it is to be started again)
-            return False
-        return self._kinds[name] == "seat"
-
     def do(self, action: Action, desired: Desired) -> None:
         """Carry out one action."""
+        name = action.name
         if action.do == "stop":
-            self._stop(action.name)
+            self._stop(name)
         elif action.kind == "seat":
-            card = desired.seats[action.name]
-            actor = self._actor(Seat, action.name).remote(card, self._settings, self._database_url)
-            self._keep(action, actor, actor.open.remote())
+            make = self._actor(Seat, name).remote
+            actor = make(desired.seats[name], self._settings, self._database_url)
+            self._keep(name, "seat", actor)
         else:
-            actor = self._actor(RunnerActor, action.name).remote(
-                action.name, self._database_url, self._settings.lease_s
-            )
-            self._keep(action, actor, actor.run.remote())
+            make = self._actor(RunnerActor, name).remote
+            self._keep(name, "runner", make(name, self._database_url, self._settings.lease_s))
 
     def _actor(self, what: type, name: str) -> Any:
         """Named, restarted by Ray when it dies, its calls never repeated by Ray."""
@@ -116,10 +123,11 @@ class Actors:
             scheduling_strategy="SPREAD",
         )
 
-    def _keep(self, action: Action, actor: Any, working: Any) -> None:
-        self._handles[action.name] = actor
-        self._kinds[action.name] = action.kind
-        self._working[action.name] = working
+    def _keep(self, name: str, kind: Kind, actor: Any) -> None:
+        """Know an actor, and begin the call that lasts as long as it works."""
+        self._handles[name] = actor
+        self._kinds[name] = kind
+        self._working[name] = actor.run.remote()
 
     def _stop(self, name: str) -> None:
         actor = self._forget(name)

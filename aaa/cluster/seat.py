@@ -2,10 +2,7 @@
 
 import asyncio
 import logging
-import os
-import socket
 import time
-from typing import Any
 
 from aaa.asking import Ask, Asker, LeaseLost, Wish
 from aaa.cluster.line import Granted, Said, SeatEnd
@@ -49,11 +46,12 @@ class Seat:
         self.line = SeatEnd(self.grant)
         self._opening: asyncio.Task[Ask] | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._closed = asyncio.Event()
 
-    async def open(self) -> dict[str, Any]:
-        """Load the model; what and where this seat is. Raises `SetupError`, `ModelError`."""
+    async def run(self) -> None:
+        """Load the model and stay until closed. Raises `SetupError`, `ModelError`."""
         await self._asker()
-        return {"agent": self.card.name, "host": socket.gethostname(), "pid": os.getpid()}
+        await self._closed.wait()
 
     async def ask(self, caller: str, wishes: bytes) -> None:
         """Take wishes of a runner; it fetches the answers."""
@@ -84,6 +82,7 @@ class Seat:
     async def close(self) -> None:
         """Begin no further call: who waits is sent away, what is in flight comes home."""
         self.gate.close("stopping")
+        self._closed.set()
         await flush()
 
     async def _asker(self) -> Ask:

@@ -63,12 +63,14 @@ async def _lead(settings: Settings, database: Database, stop: asyncio.Event, sti
         conducting.cancel()
         await watching
     watching.cancel()
+    ours = settings.ray_address is None
     try:
-        await looping
+        ours |= await looping
     finally:
         conducting.cancel()
         await asyncio.gather(conducting, return_exceptions=True)
-        await actors.drain(DRAIN_S)
+        if ours:
+            await actors.drain(DRAIN_S)
         with contextlib.suppress(TimeoutError):  # a dead head is not waited for
             await asyncio.wait_for(asyncio.to_thread(stop_ray, ray, settings), STOP_RAY_S)
 
@@ -87,7 +89,8 @@ async def _watch(ray: Any) -> None:
 
 async def _loop(
     settings: Settings, database: Database, actors: Actors, stop: asyncio.Event, still: Still
-) -> None:
+) -> bool:
+    """Whether we led until `stop`: then the actors are ours to end, else another supervisor has them."""
     needed_at: dict[str, float] = {}
     clock = asyncio.get_running_loop().time
     journal = Journal(database, Spool(settings.home))
@@ -111,9 +114,10 @@ async def _loop(
             log.warning("supervisor: %s", error)
         if not await still():
             log.warning("another supervisor leads now")
-            return
+            return False
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), TICK_S)
+    return True
 
 
 async def match(

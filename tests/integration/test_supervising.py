@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aaa.asking import Amount, Attempt, Wish
-from aaa.catalogue import Catalogue
+from aaa.catalogue import Catalogue, Script
 from aaa.cluster.actors import Actors
 from aaa.cluster.plan import IDLE_S, seat_name
 from aaa.cluster.supervisor import match
@@ -14,8 +14,8 @@ from aaa.settings import Settings
 from aaa.store.database import Database
 from aaa.store.journal import Journal
 from aaa.store.leases import claim_sessions
-from aaa.store.rounds import create_round
-from aaa.store.steering import pause_round
+from aaa.store.rounds import Round, create_round
+from aaa.store.steering import cancel_round, pause_round
 from aaa.types import Call, Message, Reply, Turn
 
 
@@ -30,10 +30,13 @@ class Handle:
 
 
 class Cluster:
-    """As much of Ray as `Actors` calls: which named actors live."""
+    """As much of Ray as `Actors` calls: which named actors live, and whose long call has ended."""
 
     def __init__(self) -> None:
         self.living: set[str] = set()
+        self.ended: dict[str, Exception | None] = {}
+        """Call -> what it raised, told once."""
+        self.killed: list[str] = []
 
     def remote(self, _: type) -> Any:
         return self
@@ -48,9 +51,21 @@ class Cluster:
     def kill(self, actor: Handle, *, no_restart: bool) -> None:
         assert no_restart
         self.living.discard(actor.name)
+        self.killed.append(actor.name)
+
+    def get_actor(self, name: str) -> Handle:
+        if name not in self.living:
+            raise ValueError(name)
+        return Handle(name)
 
     def wait(self, calls: list[str], **_: Any) -> tuple[list[str], list[str]]:
-        return [], calls
+        done = [call for call in calls if call in self.ended]
+        return done, [call for call in calls if call not in self.ended]
+
+    def get(self, call: str) -> None:
+        error = self.ended.pop(call)
+        if error is not None:
+            raise error
 
 
 class Stage:
@@ -73,13 +88,18 @@ def stage(settings: Settings, database: Database) -> Stage:
     return Stage(settings, database)
 
 
-async def test_a_paused_round_keeps_its_seats_until_its_calls_are_home(
-    stage: Stage, catalogue: Catalogue
-) -> None:
-    database = stage.database
+@pytest.fixture
+async def made(database: Database, catalogue: Catalogue) -> tuple[Round, Script]:
+    """A round that waits to be driven."""
     scenario, folder = catalogue.scenario("small", {})
     script, seeds = catalogue.prepare(scenario, folder)
-    made = await create_round(database, script, seeds)
+    return await create_round(database, script, seeds), script
+
+
+async def test_a_paused_round_keeps_its_seats_until_its_calls_are_home(
+    stage: Stage, made: tuple[Round, Script]
+) -> None:
+    database, (its, script) = stage.database, made
     seats = {seat_name(card) for card in script.cards.values()}
     assert await stage.seats(now=0) == seats
     (claim,) = await claim_sessions(database, "runner-0@test", 1)
@@ -88,7 +108,7 @@ async def test_a_paused_round_keeps_its_seats_until_its_calls_are_home(
         seat="student", agent=script.cast["student"][0].name, purpose="draft", messages=chat
     )
     wish = Wish(
-        round=made.id,
+        round=its.id,
         session=claim.session,
         epoch=claim.epoch,
         index=0,
@@ -98,9 +118,42 @@ async def test_a_paused_round_keeps_its_seats_until_its_calls_are_home(
     journal = Journal(database)
     attempt = await journal.begin(wish, Amount(usd=0, tokens=0), 3600)
     assert isinstance(attempt, Attempt)
-    await pause_round(database, made.id)
+    await pause_round(database, its.id)
     assert await stage.seats(now=2 * IDLE_S) == seats
     assert await stage.seats(now=9 * IDLE_S) == seats
     await journal.answer(wish, attempt, Turn(index=0, call=call, reply=Reply(text="so")))
     assert await stage.seats(now=10 * IDLE_S - 1) == seats
     assert await stage.seats(now=10 * IDLE_S) == set()
+
+
+async def test_a_seat_that_is_no_more_is_started_again(
+    stage: Stage, made: tuple[Round, Script]
+) -> None:
+    """Killed for good by somebody, say, long after it had opened well."""
+    seats = await stage.seats(now=0)
+    one = min(seats)
+    stage.cluster.living.discard(one)
+    assert await stage.seats(now=1) == seats - {one}
+    stage.cluster.ended[f"{one}.run"] = RuntimeError("the actor died")
+    assert await stage.seats(now=2) == seats
+
+
+async def test_a_seat_that_ray_restarts_is_still_stopped_when_idle(
+    stage: Stage, made: tuple[Round, Script]
+) -> None:
+    seats = await stage.seats(now=0)
+    await cancel_round(stage.database, made[0].id)
+    stage.cluster.ended |= {f"{name}.run": RuntimeError("its process died") for name in seats}
+    assert await stage.seats(now=1) == seats
+    assert await stage.seats(now=IDLE_S) == set()
+
+
+async def test_who_was_told_to_stop_makes_room_for_another(
+    stage: Stage, made: tuple[Round, Script]
+) -> None:
+    """By a supervisor that was killed before it had ended them: they would begin nothing any more."""
+    seats = await stage.seats(now=0)
+    one = min(seats)
+    stage.cluster.ended[f"{one}.run"] = None
+    assert await stage.seats(now=1) == seats
+    assert stage.cluster.killed == [one]

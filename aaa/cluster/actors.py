@@ -67,6 +67,11 @@ class Actors:
         self._kinds: dict[str, Kind] = {}
         self._working: dict[str, Any] = {}
 
+    def adopt(self) -> None:
+        """Know the actors that an earlier supervisor left on this cluster, as if started here."""
+        for name in self._ray.util.list_named_actors():
+            self._adopt(name)
+
     def _adopt(self, name: str) -> None:
         with contextlib.suppress(ValueError):  # there is none of that name any more
             self._keep(

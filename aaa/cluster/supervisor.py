@@ -55,6 +55,7 @@ async def _lead(settings: Settings, database: Database, stop: asyncio.Event, sti
     ray = await asyncio.to_thread(start_ray, settings, namespace(database.url))
     keep_signals()
     actors = Actors(ray, settings, database.url)
+    await asyncio.to_thread(actors.adopt)
     watching = asyncio.create_task(_watch(ray))
     conducting = asyncio.create_task(conduct(settings, database))
     looping = asyncio.create_task(_loop(settings, database, actors, stop, still))
@@ -133,8 +134,11 @@ async def match(
     """
     scripts = await live_scripts(database)
     desired = Desired(seats=_seats(scripts), runners=settings.runners)
+    running = actors.running()
+    for name in running:
+        needed_at.setdefault(name, now)  # another supervisor's, so far
     needed_at |= dict.fromkeys([*desired.seats, *_seats(await pausing_scripts(database))], now)
-    for action in plan(desired, actors.running(), needed_at, now):
+    for action in plan(desired, running, needed_at, now):
         log.info("%s %s", action.do, action.name)
         actors.do(action, desired)
     return len(scripts)

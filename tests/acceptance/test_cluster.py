@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -142,3 +143,22 @@ def repeated(home: Home) -> int:
     """Requests beyond the first of each."""
     asked = [request["key"] for request in requests(home)]
     return len(asked) - len(set(asked))
+
+
+def test_what_a_killed_supervisor_left_is_stopped_when_nobody_needs_it(home: Home) -> None:
+    home.scenario("wide", seeds=SEEDS, judging={"play": "logprob"}, concurrency=4)
+    with provider(home, faults="latency=fixed:300ms") as base_url, two_nodes(home) as cluster:
+        home.cards(base_url)
+        home.env["RAY_ADDRESS"] = address(cluster)
+        with started([AAA, "serve", "--port", "0"], home, AAA_RUNNERS="2") as server:
+            url = server.wait_for(r"http://127\.0\.0\.1:\d+").group(0)
+            made = httpx.post(f"{url}/v1/rounds", json={"scenario": "wide"}, timeout=60).json()
+            until(lambda: len(requests(home)) > 10, "some calls")
+            victim = supervisor(server)
+            victim.suspend()
+            server.stop(signal.SIGKILL)
+            victim.kill()
+        assert len(actors(cluster)) == 5
+        home.aaa("rounds", "cancel", made["id"])
+        with started([AAA, "serve", "--port", "0"], home):
+            until(lambda: actors(cluster).keys() == {"runner-0"}, "the others' end")

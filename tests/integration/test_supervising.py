@@ -37,6 +37,7 @@ class Cluster:
         self.ended: dict[str, Exception | None] = {}
         """Call -> what it raised, told once."""
         self.killed: list[str] = []
+        self.util = SimpleNamespace(list_named_actors=lambda: sorted(self.living))
 
     def remote(self, _: type) -> Any:
         return self
@@ -157,3 +158,14 @@ async def test_who_was_told_to_stop_makes_room_for_another(
     stage.cluster.ended[f"{one}.run"] = None
     assert await stage.seats(now=1) == seats
     assert stage.cluster.killed == [one]
+
+
+async def test_what_an_earlier_supervisor_left_is_stopped_when_nobody_needs_it(
+    stage: Stage, made: tuple[Round, Script]
+) -> None:
+    seats = {seat_name(card) for card in made[1].cards.values()}
+    stage.cluster.living |= {"runner-0", "runner-1", "seat-of-before", *seats}
+    stage.actors.adopt()
+    assert await stage.seats(now=0) == {"seat-of-before", *seats}
+    assert stage.cluster.killed == ["runner-1"]
+    assert await stage.seats(now=IDLE_S) == seats

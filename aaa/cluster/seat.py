@@ -118,4 +118,6 @@ class Seat:
                     told, told_at = standing[:4], now
             except StoreError:
                 log.warning("seat %s: the database is away", self.name)
+            except Exception:
+                log.exception("seat %s: a look failed", self.name)
             await asyncio.sleep(LOOK_S)

@@ -113,6 +113,8 @@ async def _loop(
             )
         except StoreError as error:  # it is away; actors go on, and so do we when it is back
             log.warning("supervisor: %s", error)
+        except Exception:
+            log.exception("supervisor: a pass failed")
         if not await still():
             log.warning("another supervisor leads now")
             return False

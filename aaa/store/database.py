@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from psycopg.errors import IdleInTransactionSessionTimeout
-from sqlalchemy.engine import URL, make_url
+from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
+from sqlalchemy import event
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     InterfaceError,
@@ -50,13 +51,14 @@ class Database:
                 "options": f"-c idle_in_transaction_session_timeout={IDLE_S * 1000:.0f}",
             },
         )
+        event.listen(self.engine.sync_engine, "handle_error", _leave_a_demoted_server)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """A transaction: committed at the end, rolled back by an exception.
 
-        Raises `StoreError` when the server does not answer, or ended the transaction to break a deadlock or
-        because it said nothing for `IDLE_S`.
+        Raises `StoreError` when the server does not answer, takes no writes, or ended the transaction to
+        break a deadlock or because it said nothing for `IDLE_S`.
         """
         try:
             async with self.engine.begin() as connection:
@@ -66,10 +68,18 @@ class Database:
         except InternalError as error:
             if isinstance(error.orig, IdleInTransactionSessionTimeout):
                 raise StoreError(f"the database gave up on us: {_cause(error)}") from error
+            if isinstance(error.orig, ReadOnlySqlTransaction):
+                raise StoreError(f"the database takes no writes: {_cause(error)}") from error
             raise
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _leave_a_demoted_server(context: ExceptionContext) -> None:
+    """A server that takes no writes leads no more: connect anew, to whoever leads now."""
+    if isinstance(context.original_exception, ReadOnlySqlTransaction):
+        context.is_disconnect = True
 
 
 def _cause(error: Exception) -> str:

@@ -5,6 +5,7 @@ for its commit. Every write may be repeated when the database went away in the m
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 
@@ -20,6 +21,8 @@ from aaa.store.notes import Noted, Place, write_notes
 from aaa.store.spool import Kept, Spool
 from aaa.store.steering import pause_for
 from aaa.types import Note, Seed, Turn
+
+log = logging.getLogger(__name__)
 
 PROMPT_S = 2.0
 """An answer not committed after so long goes to disk first."""
@@ -47,6 +50,7 @@ class Journal:
         """Record an answer: turn, attempt, money, counters and event commit together.
 
         It is paid for: while the database is away it lies on disk, fsynced, and is written when it is back.
+        Where the disk takes nothing either, it waits in memory.
         """
         writing = asyncio.ensure_future(patiently(lambda: self.write(wish, attempt, turn), for_s=0))
         done, _ = await asyncio.wait({writing}, timeout=PROMPT_S)
@@ -62,9 +66,14 @@ class Journal:
         return recorded
 
     async def _keep(self, kept: Kept) -> str | None:
+        """Its file's name; `None` where it could not be put on disk, and waits in memory."""
         if self.spool is None:
             return None
-        name = await asyncio.to_thread(self.spool.keep, kept)
+        try:
+            name = await asyncio.to_thread(self.spool.keep, kept)
+        except OSError as error:
+            log.error("spool: an answer waits in memory for the database: %s", error)
+            return None
         hit("spool.after")
         return name
 

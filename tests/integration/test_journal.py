@@ -404,6 +404,39 @@ async def test_the_next_process_brings_home_what_a_dead_one_left_on_disk(
     await database.close()
 
 
+async def test_an_answer_waits_in_memory_where_the_disk_takes_nothing(
+    desk: Desk, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = Away(desk.database.url)
+    spool = Spool(tmp_path)
+    spool.folder.write_text("no folder can be made here")
+    wish = desk.wish()
+    attempt = await desk.begin(wish)
+    database.gone = True
+    answering = asyncio.create_task(Journal(database, spool).answer(wish, attempt, turn(wish)))
+    await _until(lambda: _true("waits in memory" in caplog.text))
+    database.gone = False
+    assert (await answering).text == "an answer"
+    assert await desk.money() == (0.002, 0, 42, 0, 1)
+    await database.close()
+
+
+async def test_a_server_that_takes_no_writes_is_away_and_is_left(
+    desk: Desk, database_url: str
+) -> None:
+    """As one is that led before a failover, and to which connections still stand."""
+    database = Database(database_url, pool=1)
+    async with database.begin() as connection:
+        await connection.execute(text("SET SESSION default_transaction_read_only = on"))
+    wish = desk.wish()
+    attempt = await desk.begin(wish)
+    journal = Journal(database)
+    with pytest.raises(StoreError, match="takes no writes"):
+        await journal.write(wish, attempt, turn(wish))
+    assert await journal.write(wish, attempt, turn(wish)) == turn(wish)
+    await database.close()
+
+
 async def test_answers_of_another_database_stay(desk: Desk, tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     wish = desk.wish()

@@ -1,5 +1,6 @@
 """What the supervisor starts and stops on a real database; Ray is a stand-in that starts nothing."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from aaa.asking import Amount, Attempt, Wish
 from aaa.catalogue import Catalogue, Script
+from aaa.cluster import seat, supervisor
 from aaa.cluster.actors import Actors
 from aaa.cluster.plan import IDLE_S, seat_name
 from aaa.cluster.supervisor import match
@@ -169,3 +171,36 @@ async def test_what_an_earlier_supervisor_left_is_stopped_when_nobody_needs_it(
     assert await stage.seats(now=0) == {"seat-of-before", *seats}
     assert stage.cluster.killed == ["runner-1"]
     assert await stage.seats(now=IDLE_S) == seats
+
+
+async def test_an_error_that_nobody_expects_ends_neither_supervisor_nor_seat(
+    stage: Stage, made: tuple[Round, Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+    stop = asyncio.Event()
+
+    async def look(*_: object) -> int:
+        looks.append("a look")
+        if len(looks) % 2:
+            raise RuntimeError("what nobody expects")
+        stop.set()
+        return 0
+
+    async def lead() -> bool:
+        return True
+
+    monkeypatch.setattr(supervisor, "match", look)
+    monkeypatch.setattr(supervisor, "TICK_S", 0)
+    async with asyncio.timeout(20):
+        assert await supervisor._loop(stage.settings, stage.database, stage.actors, stop, lead)
+    stop.clear()
+    monkeypatch.setattr(seat, "set_up_actor", lambda *_: None)
+    monkeypatch.setattr(seat, "tell", look)
+    monkeypatch.setattr(seat, "TELL_S", 0)
+    monkeypatch.setattr(seat, "LOOK_S", 0)
+    one = seat.Seat(next(iter(made[1].cards.values())), stage.settings, stage.database.url)
+    looking = asyncio.create_task(one._look())
+    async with asyncio.timeout(20):
+        await stop.wait()
+    looking.cancel()
+    await one.database.close()

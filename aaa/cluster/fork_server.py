@@ -15,18 +15,16 @@ import runpy
 import secrets
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from aaa.cluster.parent import die_with_parent
-from aaa.cluster.worker import SERVER, STREAMS, program
+from aaa.cluster.worker import SERVER, STREAMS, program, user
 from aaa.types import Value
 
 ASKED_S = 5.0
 """Who asks has so long to say it: others wait meanwhile."""
-CREDENTIALS = struct.Struct("3i")
 
 
 class Asked(Value):
@@ -82,7 +80,7 @@ def _serve(listening: socket.socket) -> None:
         link, _ = listening.accept()
         with link, suppress(OSError, ValueError):
             link.settimeout(ASKED_S)
-            if _user(link) != os.getuid():
+            if user(link) != os.getuid():
                 continue
             asked, streams = _asked(link)
             if "ray" not in sys.modules:
@@ -104,12 +102,6 @@ def _load(environment: Mapping[str, str]) -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # looking for garbage later would write to every page
-
-
-def _user(link: socket.socket) -> int:
-    """Who is at the other end."""
-    told = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-    return int(CREDENTIALS.unpack(told)[1])
 
 
 def _asked(link: socket.socket) -> tuple[Asked, list[int]]:

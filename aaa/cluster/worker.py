@@ -10,6 +10,7 @@ import array
 import json
 import os
 import socket
+import struct
 import sys
 from importlib.util import find_spec
 
@@ -18,6 +19,7 @@ SERVER = "AAA_FORK_SERVER"
 ANSWER_S = 60.0
 """As long as Ray waits for a worker. The server may have Ray to load first; a dead one is known at once."""
 STREAMS = (0, 1, 2)
+CREDENTIALS = struct.Struct("3i")
 
 
 def program() -> str:
@@ -31,7 +33,10 @@ def program() -> str:
 
 
 def forked(server: str, options: list[str]) -> bool:
-    """Whether that server has forked a worker with these options, in this process's place."""
+    """Whether that server has forked a worker with these options, in this process's place.
+
+    What is said holds keys: it is said to a process of this user alone.
+    """
     asked = {
         "options": options,
         "environment": dict(os.environ),
@@ -42,6 +47,8 @@ def forked(server: str, options: list[str]) -> bool:
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(ANSWER_S)
             link.connect(f"\0{server}")
+            if user(link) != os.getuid():  # anybody may listen there, once the server is gone
+                return False
             streams = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", STREAMS))]
             link.sendmsg([b"\n"], streams)
             link.sendall(json.dumps(asked).encode())
@@ -49,6 +56,12 @@ def forked(server: str, options: list[str]) -> bool:
             return link.recv(20).isdigit()
     except OSError:
         return False
+
+
+def user(link: socket.socket) -> int:
+    """Who is at the other end; of one that listens, who began to."""
+    told = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    return int(CREDENTIALS.unpack(told)[1])
 
 
 def main() -> None:

@@ -108,6 +108,23 @@ def test_another_user_is_not_answered(tmp_path: Path) -> None:
         assert "required" in run_worker(server, tmp_path).stderr
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can listen as another user")
+def test_a_worker_says_nothing_to_another_user(tmp_path: Path) -> None:
+    """The environment that it would tell holds keys. It starts by itself instead."""
+    listen = (
+        f"import os, socket; os.setuid({NOBODY}); s = socket.socket(socket.AF_UNIX);"
+        "s.bind(f'\\0aaa-fork-of-{os.getpid()}'); s.listen();"
+        "print(f'aaa-fork-of-{os.getpid()}', flush=True); print(s.accept()[0].recv(1 << 16))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", listen], stdout=subprocess.PIPE, text=True
+    ) as stranger:
+        assert stranger.stdout is not None
+        done = run_worker(stranger.stdout.readline().strip(), tmp_path)
+        assert "required" in done.stderr
+        assert stranger.stdout.read() == "b''\n"
+
+
 def test_what_it_is_told_to_load_is_loaded_once_for_all(tmp_path: Path) -> None:
     (tmp_path / "heavy.py").write_text(LOADS)
     with serving("heavy:well", path=str(tmp_path), cwd=tmp_path) as server:

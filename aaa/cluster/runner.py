@@ -166,20 +166,22 @@ class Runner:
 
     async def _drive(self, claim: Claim) -> None:
         """Drive a session to its end, whatever that is; again from its journal, where the database left."""
+        new = claim.epoch == 1  # nobody has driven it before
         while True:
             try:
-                await self._drive_once(claim)
+                await self._drive_once(claim, new)
                 return
             except StoreError as error:
                 if self.stopping:
                     return
+                new = False
                 log.warning("runner %s: session %s: %s", self.name, claim.session, error)
                 await asyncio.sleep(0.5)
 
-    async def _drive_once(self, claim: Claim) -> None:
+    async def _drive_once(self, claim: Claim, new: bool) -> None:
         try:
             script = await self._script(claim.round)
-            await self._play(claim, script)
+            await self._play(claim, script, new)
             await self._end(End(claim, "completed"))
         except StoreError:
             raise
@@ -227,14 +229,14 @@ class Runner:
             self._scripts[round_id] = script
         return self._scripts[round_id]
 
-    async def _play(self, claim: Claim, script: Script) -> None:
+    async def _play(self, claim: Claim, script: Script, new: bool) -> None:
+        """Play on from what is recorded; `new`: nothing is yet."""
         scenario = script.scenario
         protocol = plugins.protocol(scenario.protocol.id)
         options = plugins.options_of(
             "protocol", protocol.id, protocol.options, scenario.protocol.options
         )
-        first = claim.epoch == 1  # nobody has driven it before
-        past = Recorded() if first else await recorded(self.database, claim.session)
+        past = Recorded() if new else await recorded(self.database, claim.session)
         hit("replay.after")
         turns = {turn.index: turn for turn in past.turns}
 

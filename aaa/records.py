@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aaa.transcripts import Transcript, pairs
-from aaa.types import CHECKER, Ballot, Turn
+from aaa.types import CHECKER, Ballot, Messages, Turn
 
 Record = dict[str, Any]
 Chat = list[dict[str, str]]
@@ -76,6 +76,8 @@ class Whence(NamedTuple):
     seed: Mapping[str, Any]
     """`id`, `tags`, `reference`, `parent`, `family`."""
     lineage: Mapping[str, Sequence[str]]
+    prompt: Chat
+    """What the seed asks; looked at only where it has a reference."""
 
 
 NAMED = {
@@ -105,6 +107,7 @@ def record(whence: Whence, decided: Decided) -> Record:
         "seed": whence.seed,
         "edge": decided.edge,
         "context": decided.context,
+        "reference": _reference(whence, decided),
         "chosen": _answer(chosen),
         "rejected": _answer(rejected),
         "judging": {
@@ -117,6 +120,33 @@ def record(whence: Whence, decided: Decided) -> Record:
         },
         "lineage": _lines(whence.lineage, chosen.agent, rejected.agent),
     }
+
+
+def _reference(whence: Whence, decided: Decided) -> str | None:
+    """The seed's reference, where it answers what both answers were given to."""
+    known: str | None = whence.seed["reference"]
+    if known is None or not asks_the_same(decided.context, whence.prompt, decided.edge):
+        return None
+    return known
+
+
+ONE_LINE_MORE = "consensus"
+"""The edge of `debate`: its contexts may be the seed's prompt with a request for a last line behind it."""
+
+
+def asks_the_same(context: Chat, prompt: Chat, edge: str) -> bool:
+    """Whether what is known of a seed's prompt (reference, checker) holds of a verdict's context, too."""
+    if context == prompt:
+        return True
+    if edge != ONE_LINE_MORE or context[:-1] != prompt[:-1]:
+        return False
+    asked, last = context[-1], prompt[-1]
+    return asked["role"] == last["role"] and asked["content"].startswith(f"{last['content']}\n\n")
+
+
+def chat(messages: Messages) -> Chat:
+    """The messages as plain data."""
+    return [{"role": m.role, "content": m.content} for m in messages]
 
 
 def _lines(lineage: Mapping[str, Sequence[str]], one: str, other: str) -> dict[str, list[str]]:
@@ -177,6 +207,7 @@ def records(transcript: Transcript) -> Iterator[Record]:
             "family": transcript.family or seed.id,
         },
         lineage=transcript.lineage,
+        prompt=chat(seed.prompt),
     )
     turns = {turn.index: turn for turn in transcript.recorded.turns}
     for pair in pairs(transcript):
@@ -186,7 +217,7 @@ def records(transcript: Transcript) -> Iterator[Record]:
             Decided(
                 id=pair.id,
                 edge=verdict.edge,
-                context=[{"role": m.role, "content": m.content} for m in pair.context],
+                context=chat(pair.context),
                 chosen=_said(pair.chosen),
                 rejected=_said(pair.rejected),
                 winner=str(verdict.winner),

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from aaa.records import asks_the_same, chat
 from aaa.transcripts import Transcript
 from aaa.types import Agent, Answer, Cast, Comparison, Seed, Source, Turn, Value, Verdict
 
@@ -59,7 +60,8 @@ def comparisons(transcript: Transcript, cast: Cast) -> Iterator[Seed]:
         )
         new: dict[str, object]
         new = {"id": f"{seed.id}/{index}", "prompt": verdict.context, "comparison": known}
-        if verdict.context != seed.prompt:  # a later turn, an evolved prompt: another question
+        context, prompt = chat(verdict.context), chat(seed.prompt)
+        if not asks_the_same(context, prompt, verdict.edge):  # a later turn, an evolved prompt
             new |= {"reference": None, "checker": None}
         yield seed.model_copy(update=new)
 

@@ -97,7 +97,12 @@ def say(call: Call) -> str:
     """Answers that make pairs: the judge prefers whichever answer holds the word `better`."""
     if call.purpose == "ballot":
         return verdict_for(call, "better")
-    words = {"draft": "a first try", "critique": "say more", "revision": "a better try"}
+    words = {
+        "draft": "a first try",
+        "critique": "say more",
+        "revision": "a better try",
+        "message": "and why",
+    }
     return f"{words[call.purpose]} by {call.agent} é 漢"
 
 

@@ -40,11 +40,12 @@ def made(
         "family": f"s{n}",
     }
     own |= seed or {}
-    where = Whence("r1", n, "small", "co_teaching", None, own, {})._replace(**dict(whence or {}))
+    context = [{"role": "user", "content": asked}]
+    where = Whence("r1", n, "small", "co_teaching", None, own, {}, context)
     what = Decided(
         id=f"p{n}",
         edge="revision",
-        context=[{"role": "user", "content": asked}],
+        context=context,
         chosen=said(chosen) if isinstance(chosen, str) else chosen,
         rejected=said(rejected) if isinstance(rejected, str) else rejected,
         winner="a",
@@ -54,7 +55,7 @@ def made(
         reason="",
         votes=list(votes) or [vote()],
     )
-    return record(where, what._replace(**decided))
+    return record(where._replace(**dict(whence or {})), what._replace(**decided))
 
 
 def source(records: list[Record], size: int = 3) -> Source:

@@ -1,7 +1,8 @@
 """`canonical`: everything known about each pair, one object a line, for audits and for other tools.
 
-Every other format of pairs is made from it. Its `round` and `session` name where the pair was decided, so two
-rounds give different bytes; all else follows from what was said.
+Every other format of pairs is made from it. `reference` is the seed's where it answers the context, and null
+where another question was asked (a later turn, an evolved prompt, a critique). Its `round` and `session` name
+where the pair was decided, so two rounds give different bytes; all else follows from what was said.
 """
 
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ COLUMNS: Columns = {
     "seed": {"id": str, "tags": [str], "reference": str, "parent": str, "family": str},
     "edge": str,
     "context": CHAT,
+    "reference": str,
     "chosen": _ANSWER,
     "rejected": _ANSWER,
     "judging": {

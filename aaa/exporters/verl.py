@@ -1,8 +1,10 @@
 """`verl`: prompts for verl's RL trainers, a row for each prompt that made a pair.
 
-Where the seed has a reference it is the ground truth of a rule (`reward_model.style` is `rule`); where not, a
-reward model must score (`model`). verl reads Parquet. Its SFT data set reads `trl-sft`, its reward-model data
-set `trl-dpo-text`; preference training is an extension there.
+Where the seed has a reference that answers the prompt, it is the ground truth of a rule (`reward_model.style`
+is `rule`); where not, a reward model must score (`model`). verl scores `rule` by `data_source`, knows those
+of its own examples only and raises `NotImplementedError` for any other, so a function of yours must be named.
+verl reads Parquet. Its SFT data set reads `trl-sft`, its reward-model data set `trl-dpo-text`; preference
+training is an extension there. Left out: `extra_info.split`, which is the file's to tell.
 """
 
 from collections.abc import Hashable, Iterator, Mapping
@@ -19,7 +21,7 @@ COLUMNS: Columns = {
     "prompt": CHAT,
     "ability": str,
     "reward_model": {"style": str, "ground_truth": str},
-    "extra_info": {"split": str, "index": str},
+    "extra_info": {"index": str},
 }
 
 
@@ -31,7 +33,7 @@ def key(row: Row) -> Hashable:
 def rows(record: Record) -> Iterator[Row]:
     """`{"id", "data_source", "prompt": messages, "ability", "reward_model", "extra_info"}`."""
     seed = record["seed"]
-    truth = seed["reference"]
+    truth = record["reference"]
     yield {
         "id": record["id"],
         "data_source": f"aaa/{record['scenario']}",
@@ -41,14 +43,19 @@ def rows(record: Record) -> Iterator[Row]:
             "style": "model" if truth is None else "rule",
             "ground_truth": truth or "",
         },
-        "extra_info": {"split": "train", "index": seed["id"]},
+        "extra_info": {"index": seed["id"]},
     }
 
 
 def beside(file: str) -> Mapping[str, str]:
-    """The options that name this file."""
+    """The options that name this file, and what verl lacks beside them."""
     text = f"""\
 # python3 -m verl.trainer.main_ppo with:
 data.train_files={file} data.prompt_key=prompt data.reward_fn_key=data_source
+# verl has no score for this data_source: without a function of yours it raises NotImplementedError.
+# Rows of style `rule` have a ground_truth, those of style `model` an empty one. Put your own in:
+# custom_reward_function.path=FILE.py custom_reward_function.name=compute_score
+# where FILE.py has compute_score(data_source, solution_str, ground_truth, extra_info) -> float;
+# newer versions of verl have the two options under `reward.`
 """
     return {f"{file}.verl.args": text}

@@ -16,7 +16,7 @@ from typing import Any, LiteralString, NamedTuple
 import orjson
 from psycopg import AsyncConnection
 
-from aaa.records import Decided, Record, Said, Vote, Whence, by_checker, record
+from aaa.records import Chat, Decided, Record, Said, Vote, Whence, by_checker, record
 from aaa.store.database import Database
 from aaa.store.whence import RoundOf, SessionRow, families, in_order, rounds_of
 
@@ -58,9 +58,12 @@ WORDS: LiteralString = """
 """
 """What judges said; of a checker's ballot, the answer that it looked at."""
 SEEDS: LiteralString = """
-    SELECT id, seed_id, (seed->'tags')::text, seed->>'reference', seed->>'parent'
+    SELECT id,
+        CASE WHEN seed->>'reference' IS NOT NULL THEN (seed->'prompt')::text END,
+        seed_id, (seed->'tags')::text, seed->>'reference', seed->>'parent'
     FROM sessions WHERE id = ANY(%s)
 """
+"""A prompt is needed only to tell whether a reference answers what was asked."""
 MESSAGES: LiteralString = """
     SELECT hash, role, content FROM messages WHERE hash IN
         (SELECT unnest(context) FROM verdicts WHERE session_id = ANY(%s) AND pair_id IS NOT NULL)
@@ -119,12 +122,12 @@ async def _load(database: Database, part: Sequence[SessionRow], wanted: Wanted) 
     for row in won:
         context = [chats[hash] for hash in row[4]]
         decided.setdefault(row[0], []).append(_decided(row, context, votes.get(row[:2], ())))
-    of = {seed[0]: _seed(wanted.families, *seed[1:]) for seed in seeds}
+    of = {id: (_seed(wanted.families, *rest), _json(prompt) or []) for id, prompt, *rest in seeds}
     return [
         record(whence, one)
         for session in part
         if session.id in decided
-        for whence in (_whence(session, wanted.rounds[session.round], of[session.id]),)
+        for whence in (_whence(session, wanted.rounds[session.round], *of[session.id]),)
         for one in decided[session.id]
     ]
 
@@ -188,10 +191,11 @@ def _seed(
     }
 
 
-def _whence(session: SessionRow, round: RoundOf, seed: Mapping[str, Any]) -> Whence:
+def _whence(session: SessionRow, round: RoundOf, seed: Mapping[str, Any], prompt: Chat) -> Whence:
     scenario = round.script.scenario
     return Whence(
-        session.round, session.id, scenario.name, scenario.protocol.id, round.stage, seed, round.lineage
+        session.round, session.id, scenario.name, scenario.protocol.id, round.stage, seed, round.lineage,
+        prompt,
     )  # fmt: skip
 
 

@@ -160,6 +160,24 @@ async def test_records_are_those_of_the_transcripts(
     assert [orjson.dumps(r) for r in fast] == [orjson.dumps(r) for r in slow]
 
 
+async def test_records_know_where_a_reference_is_one(
+    database: Database, catalogue: Catalogue
+) -> None:
+    """Of a chat, only what the seed itself asks is answered by its reference: read either way."""
+    options = {"chat_turns": 1, "teach": "every", "peers": False}
+    round_id = await played(
+        database,
+        catalogue,
+        seeds={"inline": [{"id": "s", "prompt": "Why?", "reference": "air"}]},
+        protocol={"id": "co_teaching", "options": options},
+        **{"seats.user": ["peer"], "seats.student": ["pupil"]},
+    )
+    slow = [r async for t in transcripts(database, [round_id]) for r in records_of(t)]
+    fast = [record async for record in records.records(database, [round_id])]
+    assert [(len(r["context"]), r["reference"]) for r in fast] == [(1, "air"), (3, None)]
+    assert [orjson.dumps(r) for r in fast] == [orjson.dumps(r) for r in slow]
+
+
 async def test_without_words_a_record_is_the_same_but_for_what_judges_said(
     database: Database, catalogue: Catalogue
 ) -> None:

@@ -15,6 +15,7 @@ from aaa.types import (
     Ballot,
     Call,
     Message,
+    Messages,
     Outcome,
     Recorded,
     Reply,
@@ -139,7 +140,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "prompt": CONTEXT,
         "ability": "time",
         "reward_model": {"style": "rule", "ground_truth": "3"},
-        "extra_info": {"split": "train", "index": "s1"},
+        "extra_info": {"index": "s1"},
     },
     "ultrafeedback": {
         "id": PAIR,
@@ -169,6 +170,7 @@ GOLDEN: dict[str, dict[str, Any]] = {
         "seed": {"id": "s1", "tags": ["time"], "reference": "3", "parent": None, "family": "s1"},
         "edge": "revision",
         "context": CONTEXT,
+        "reference": "3",
         "chosen": {
             "text": "\tEs ist 3 Uhr.\n",
             "agent": "pupil",
@@ -269,6 +271,35 @@ def test_what_is_the_same_is_written_once(format: str, rows: int) -> None:
     twice = given.recorded.model_copy(update={"notes": (verdict, again)})
     told = given.model_copy(update={"recorded": twice})
     assert len(list(exporters.rows(told, format))) == rows
+
+
+ASKED_MORE = (PROMPT[0], Message(role="user", content="Wie spät? 🕐\n\nOnly the hour."))
+
+
+@pytest.mark.parametrize(
+    ("edge", "context", "truth"),
+    [
+        ("revision", PROMPT, "3"),
+        ("critique", (Message(role="user", content="What is wrong in it?"),), ""),
+        ("turn 2", (*PROMPT, Message(role="assistant", content="3"), *PROMPT[1:]), ""),
+        ("solver", ASKED_MORE, ""),
+        ("consensus", ASKED_MORE, "3"),
+        ("consensus", ASKED_MORE[1:], ""),
+        ("consensus", (PROMPT[0], Message(role="user", content="Wie spät?")), ""),
+    ],
+)
+def test_a_reference_is_the_truth_only_of_what_it_answers(
+    edge: str, context: Messages, truth: str
+) -> None:
+    given = transcript()
+    (verdict,) = given.recorded.verdicts
+    notes = (verdict.model_copy(update={"edge": edge, "context": context}),)
+    told = given.model_copy(update={"recorded": given.recorded.model_copy(update={"notes": notes})})
+    (row,) = exporters.rows(told, "verl")
+    style = "rule" if truth else "model"
+    assert row["reward_model"] == {"style": style, "ground_truth": truth}
+    (whole,) = exporters.rows(told, "canonical")
+    assert (whole["reference"] or "", whole["seed"]["reference"]) == (truth, "3")
 
 
 def test_a_margin_that_is_unknown_is_none_to_the_loss() -> None:
@@ -420,6 +451,7 @@ def test_what_stands_beside_a_file_names_it() -> None:
     for format in exporters.FORMATS:
         for name, text in exporters.exporter(format).beside("pairs.jsonl").items():
             assert "pairs.jsonl" in text, name
+    assert "custom_reward_function.name=" in exporters.exporter("verl").beside("a")["a.verl.args"]
     entry = json.loads(exporters.exporter("llama-factory").beside("a.jsonl")["dataset_info.json"])
     assert entry["a"]["ranking"] is True
     axolotl = yaml.safe_load(

@@ -74,6 +74,14 @@ def test_what_answers_the_seeds_prompt_stays_behind_at_another_question() -> Non
     assert (found.reference, found.checker, found.tags) == (None, None, ("t",))
 
 
+def test_a_debates_request_for_a_last_line_is_the_same_question() -> None:
+    seed = Seed(id="s2", prompt=SEED.prompt, reference="air", checker={"kind": "x"})
+    more = f"{SEED.prompt[-1].content}\n\nEnd with the answer."
+    debated = verdict("tie").model_copy(update={"context": user(more), "edge": "consensus"})
+    (found,) = comparisons(session(seed, debated), cast(ANNA, BEN))
+    assert (found.reference, found.checker) == ("air", {"kind": "x"})
+
+
 def test_authors_of_a_round_that_judged_again_are_still_known() -> None:
     known = Comparison(a=Answer(text="x", author=ANNA), b=Answer(text="y"))
     again = SEED.model_copy(update={"comparison": known})

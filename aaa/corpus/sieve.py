@@ -102,9 +102,9 @@ class Sieve:
         group = self.group(record)
         if group is None:
             return "balance"
+        self._of_seed += 1  # also of one that is not drawn: the first pass counted it
         if self._limits is not None and share_of(record["id"]) > self._limits.get(group, -1.0):
             return "balance" if self._wanted.n is None else "n"
-        self._of_seed += 1
         return None
 
     def group(self, record: Record) -> str | None:

@@ -136,6 +136,14 @@ async def test_n_counts_what_passes_the_gates() -> None:
     assert all(int(id[1:]) % 2 == 0 for id in drawn)
 
 
+async def test_exactly_n_are_drawn_of_those_that_a_seed_may_have() -> None:
+    """What is not drawn still is one of its seed's first: no later pair comes in for it."""
+    pairs = [pair for s in range(100) for pair in of_seed(f"s{s:03}", *range(5 * s, 5 * s + 5))]
+    found = await kept(pairs, ("max_per_seed", "1"), ("n", "20"))
+    assert len(found) == 20
+    assert all(int(id[1:]) % 5 == 0 for id in found)
+
+
 async def test_more_than_there_are_is_refused() -> None:
     with pytest.raises(InputError, match=r"n 7: there are not so many.*at most 5 can be had"):
         await kept(RECORDS, ("n", "7"))

@@ -41,7 +41,7 @@ def made(
     }
     own |= seed or {}
     context = [{"role": "user", "content": asked}]
-    where = Whence("r1", n, "small", "co_teaching", None, own, {}, context)
+    where = Whence("r1", n, "small", "co_teaching", None, own, {}, decided.get("context", context))
     what = Decided(
         id=f"p{n}",
         edge="revision",

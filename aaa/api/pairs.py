@@ -18,9 +18,9 @@ from aaa.api.problems import errors
 from aaa.corpus import selection as selecting
 from aaa.corpus.gates import Known
 from aaa.corpus.selection import Selection, takes_row, takes_session
-from aaa.corpus.sieve import Around, Sieve, Source, limits, sifted
+from aaa.corpus.sieve import Around, Sieve, Source, limits, parted, sifted
 from aaa.errors import InputError, NotFound
-from aaa.exporters import FORMATS, Exporter, Fresh, exporter, line
+from aaa.exporters import FORMATS, Exporter, exporter, fresh_rows, line
 from aaa.failpoints import hit
 from aaa.quality import check_where
 from aaa.scenario import Scenario
@@ -122,12 +122,9 @@ async def licences(database: Database, round_id: str) -> dict[tuple[str, str], s
 
 async def _of_pairs(source: Source, sieve: Sieve, made: Exporter) -> AsyncIterator[bytes]:
     """Some hundred lines at a time, so memory stays flat and no transaction is left open between."""
-    fresh = Fresh(made)
     async with aclosing(sifted(source, sieve)) as found:
         async for some in found:
-            lines = [
-                line(row) for one in some if one.dropped is None for row in fresh.rows(one.record)
-            ]
+            lines = [line(row) for _, row in fresh_rows(made, parted(some).kept)]
             if lines:
                 yield b"".join(lines)
                 hit("export.row")

@@ -33,9 +33,9 @@ from aaa.corpus.contamination import Evaluations, Neighbours, texts_of
 from aaa.corpus.families import part_of
 from aaa.corpus.files import kind_of, open_sink, whole
 from aaa.corpus.gates import Known
-from aaa.corpus.sieve import Around, Sieve, limits, sifted
+from aaa.corpus.sieve import Around, Sieve, limits, parted, sifted
 from aaa.errors import InputError
-from aaa.exporters import Fresh, Row, exporter, line
+from aaa.exporters import Row, exporter, fresh_rows, line
 from aaa.failpoints import hit
 from aaa.models.publishing import publish
 from aaa.quality import OF_EVALUATIONS
@@ -109,16 +109,13 @@ Rows = AsyncIterator[list[tuple[str, Row]]]
 
 async def _rows(found: Any, asked: Asked, audit: Audit) -> Rows:
     """The rows of kept records; whatever becomes of a record is counted."""
-    fresh = Fresh(asked.made)
     async with found as chunks:
         async for chunk in chunks:
-            some = []
             for one in chunk:
                 audit.take(one)
-                if one.dropped is None:
-                    family = one.record["seed"]["family"]
-                    some += [(family, row) for row in fresh.rows(one.record)]
-            yield some
+            kept, before = parted(chunk)
+            made = fresh_rows(asked.made, kept, before, audit.left_out)
+            yield [(record["seed"]["family"], row) for record, row in made]
             hit("export.row")
 
 
@@ -159,9 +156,14 @@ async def _to_file(
 
 
 def _tell_dropped(told: Mapping[str, Any]) -> None:
-    dropped = ", ".join(f"{count} {reason}" for reason, count in told["rows"]["dropped"].items())
-    if dropped:
-        say(f"left out, of {told['rows']['generated']} verdicts: {dropped}")
+    rows = told["rows"]
+    for counts, of in (
+        (rows["dropped"], f"{rows['generated']} verdicts"),
+        (rows.get("left_out", {}), f"the rows of {rows['kept']} pairs"),
+    ):
+        if counts:
+            each = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+            say(f"left out, of {of}: {each}")
 
 
 async def _to_folder(

@@ -17,8 +17,8 @@ from aaa.corpus import conditions as failing
 from aaa.corpus.audit import Audit
 from aaa.corpus.conditions import Refused
 from aaa.corpus.files import open_sink, whole
-from aaa.corpus.sieve import Sieve, sifted
-from aaa.exporters import Fresh, exporter
+from aaa.corpus.sieve import Sieve, parted, sifted
+from aaa.exporters import exporter, fresh_rows
 
 OF_PAIRS = ("trl-dpo", "canonical")
 OF_SESSIONS = ("seeds", "trl-prm")
@@ -71,15 +71,13 @@ async def _pairs(
         sinks = [
             open_sink(path, one.columns, "jsonl") for path, one in zip(paths, made, strict=True)
         ]
-        fresh = [Fresh(one) for one in made]
         async with aclosing(sifted(source, Sieve(asked.selection, around))) as found:
             async for some in found:
                 for one in some:
                     audit.take(one)
-                    if one.dropped is None:
-                        for new, sink in zip(fresh, sinks, strict=True):
-                            for row in new.rows(one.record):
-                                sink.write(row)
+                for format, sink in zip(made, sinks, strict=True):
+                    for _, row in fresh_rows(format, parted(some).kept):
+                        sink.write(row)
         hashes = {name: sink.close() for name, sink in zip(names, sinks, strict=True)}
         told = await audited(client, asked, audit, scripts, hashes)
         failing.check(asked.conditions if audit.kept else (), told["metrics"])

@@ -62,6 +62,8 @@ class Audit:
         """`families`: (round, agent) -> family, for preference of relatives."""
         self._families = families or {}
         self.dropped: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
+        """Rows of kept pairs that the format does not write: `repeated`, `contradicted`."""
         self.kept = 0
         self._counts: dict[tuple[Any, ...], int] = {}
         self._tags: dict[str, int] = {}
@@ -159,6 +161,7 @@ class Audit:
                 "kept": self.kept,
                 "dropped": dropped,
                 "adds_up": generated == self.kept + sum(dropped.values()),
+                **({"left_out": dict(sorted(self.left_out.items()))} if self.left_out else {}),
             },
             "metrics": _rounded(self.metrics(verdicts, spent_usd)),
             "length": {

@@ -5,7 +5,7 @@ First what is there twice (`double`), then selectors, then gates, then how many 
 seed need be held. What is taken depends on the journal and the selection alone.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ from aaa.records import Record
 Chunks = AsyncGenerator[list[Record], None]
 Source = Callable[[], Chunks]
 """Begins a new pass over the records, in export order."""
+SINCE = "since"
+"""Why a record is dropped that an earlier export has."""
 
 
 class Sifted(NamedTuple):
@@ -72,7 +74,7 @@ class Sieve:
         if self._takes_all:
             return None
         if self._around.exported and record["id"] in self._around.exported:
-            return "since"
+            return SINCE
         for name, wants in self._tests.items():
             if not wants(record, self._wanted):
                 return name
@@ -130,7 +132,40 @@ async def limits(source: Source, selection: Selection, around: Around) -> dict[s
 
 
 async def sifted(source: Source, sieve: Sieve) -> AsyncGenerator[list[Sifted], None]:
-    """Every record with what became of it, in export order."""
+    """Every record with what became of it, in export order, in lists that part no seed."""
+    held: list[Sifted] = []
     async with aclosing(source()) as chunks:
         async for chunk in chunks:
-            yield [Sifted(record, sieve.drops(record)) for record in chunk]
+            held += [Sifted(record, sieve.drops(record)) for record in chunk]
+            place = _last_seed(held)
+            if place:
+                yield held[:place]
+                held = held[place:]
+    if held:
+        yield held
+
+
+def _last_seed(some: Sequence[Sifted]) -> int:
+    """Where the records of the last seed begin."""
+    place = len(some)
+    while place and some[place - 1].record["seed"]["id"] == some[-1].record["seed"]["id"]:
+        place -= 1
+    return place
+
+
+class Parted(NamedTuple):
+    """Records that give rows, and those that an earlier export has."""
+
+    kept: list[Record]
+    before: list[Record]
+
+
+def parted(some: Iterable[Sifted]) -> Parted:
+    """Both of what came through a sieve."""
+    found = Parted([], [])
+    for record, dropped in some:
+        if dropped is None:
+            found.kept.append(record)
+        elif dropped == SINCE:
+            found.before.append(record)
+    return found

@@ -5,6 +5,7 @@ file. It says what it is made of (`MADE_OF`): `records` (`rows` takes one canoni
 `transcripts` (`rows` takes a whole session); what its columns hold (`COLUMNS`); and perhaps:
 
 - `key(row)`: rows of the same seed with equal keys are written once;
+- `lost(record)`: the key that a row of the rejected answer would have; no row of its seed has that key;
 - `beside(file)`: what is written beside a file of it, name -> text, for a trainer to be pointed at.
 
 Row order is the source's, key order is as the file writes it: the same journal always gives the same bytes.
@@ -12,7 +13,8 @@ Left out: which records and in which order (`aaa.store.records`), what is select
 """
 
 import importlib
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -38,6 +40,7 @@ class Exporter(NamedTuple):
     columns: Columns
     rows: Callable[[Any], Iterator[Row]]
     key: Callable[[Row], Hashable] | None
+    lost: Callable[[Record], Hashable] | None
     beside: Callable[[str], Mapping[str, str]]
     words: bool
     """Whether a row tells what judges said word for word: reading that takes twice as long."""
@@ -58,6 +61,7 @@ def exporter(format: str) -> Exporter:
         columns=module.COLUMNS,
         rows=module.rows,
         key=getattr(module, "key", None),
+        lost=getattr(module, "lost", None),
         beside=getattr(module, "beside", lambda _: {}),
         words=getattr(module, "WORDS", False),
     )
@@ -69,38 +73,40 @@ def rows(transcript: Transcript, format: str) -> Iterator[Row]:
     if made.made_of == "transcripts":
         yield from made.rows(transcript)
         return
-    fresh = Fresh(made)
-    for record in records(transcript):
-        yield from fresh.rows(record)
+    for _, row in fresh_rows(made, list(records(transcript))):
+        yield row
 
 
-class Fresh:
-    """The rows of records that are new among those of their seed; records of a seed come one after
-    another.
+def fresh_rows(
+    made: Exporter,
+    found: Sequence[Record],
+    before: Sequence[Record] = (),
+    left_out: Counter[str] | None = None,
+) -> Iterator[tuple[Record, Row]]:
+    """Each row with its record, less `repeated` and `contradicted` ones, which `left_out` counts.
+
+    `found` and `before` are all records of their seeds: those that are wanted, and those that an earlier
+    file has the rows of.
     """
+    lost = {(_seed(r), made.lost(r)) for r in (*before, *found)} if made.lost else set()
+    key = made.key
+    seen = {(_seed(r), key(row)) for r in before for row in made.rows(r)} if key else set()
+    for record in found:
+        for row in made.rows(record):
+            if key:
+                this = _seed(record), key(row)
+                why = "contradicted" if this in lost else "repeated" if this in seen else None
+                if why is not None:
+                    if left_out is not None:
+                        left_out[why] += 1
+                    continue
+                seen.add(this)
+            yield record, row
 
-    def __init__(self, made: Exporter) -> None:
-        self._made = made
-        self._seed = ""
-        self._seen: set[Hashable] = set()
-        self.repeated = 0
-        """Rows left out since they were there before."""
 
-    def rows(self, record: Record) -> Iterator[Row]:
-        """The record's rows, without those that are there already."""
-        key = self._made.key
-        return self._made.rows(record) if key is None else self._new(record, key)
-
-    def _new(self, record: Record, key: Callable[[Row], Hashable]) -> Iterator[Row]:
-        if record["seed"]["id"] != self._seed:
-            self._seed, self._seen = record["seed"]["id"], set()
-        for row in self._made.rows(record):
-            found = key(row)
-            if found in self._seen:
-                self.repeated += 1
-            else:
-                self._seen.add(found)
-                yield row
+def _seed(record: Record) -> str:
+    id: str = record["seed"]["id"]
+    return id
 
 
 def lines(transcript: Transcript, format: str) -> Iterator[bytes]:

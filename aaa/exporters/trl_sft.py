@@ -1,6 +1,7 @@
 """`trl-sft`: chosen answers as whole conversations, for TRL's SFTTrainer; an answer that won often is there
 once.
 
+What another verdict rejected in the same context is no answer to imitate: of A over B over C only A is one.
 Left out: critiques (`trl-sft-critiques`), and answers that only a program has checked (`trl-kto-checked`).
 """
 
@@ -18,6 +19,11 @@ COLUMNS: Columns = {"id": str, "messages": CHAT, "related_judges": bool}
 def key(row: Row) -> Hashable:
     """What makes an answer the same: its context and its words."""
     return as_text(row["messages"])
+
+
+def lost(record: Record) -> Hashable:
+    """The rejected answer, as `key` has it."""
+    return as_text([*record["context"], *answer(record["rejected"]["text"])])
 
 
 def rows(record: Record) -> Iterator[Row]:

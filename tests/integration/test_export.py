@@ -364,6 +364,29 @@ async def test_what_an_earlier_export_has_is_left_out(
         assert {row["id"] for row in lines(path)}.isdisjoint({id.rsplit("-", 1)[0] for id in old})
 
 
+async def test_an_increment_has_no_answer_again_under_another_id(
+    settings: Settings, database: Database, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """Both students say the same, so each second pair gives no row of its own."""
+
+    def alike(call: Call) -> str:
+        return say(call) if call.seat == "judge" else say(call).split(" by ")[0]
+
+    scenario, folder = catalogue.scenario("small")
+    made = await create_round(database, *catalogue.prepare(scenario, folder))
+    await play_round(database, made.id, alike)
+    whole = wanted(made.id, tmp_path / "whole.jsonl", "trl-sft")
+    await export(settings, whole)
+    assert len(lines(tmp_path / "whole.jsonl")) == 3
+    rows = json.loads((tmp_path / "whole.audit.json").read_text())["rows"]
+    assert (rows["kept"], rows["left_out"]) == (6, {"repeated": 3})
+    more = whole._replace(output=str(tmp_path / "more.jsonl"), since=(tmp_path / "whole.jsonl",))
+    await export(settings, more)
+    assert lines(tmp_path / "more.jsonl") == []
+    rows = json.loads((tmp_path / "more.audit.json").read_text())["rows"]
+    assert rows["dropped"]["since"] == rows["kept"] == rows["left_out"]["repeated"] == 3
+
+
 async def test_a_control_plane_gives_the_same_bytes(
     settings: Settings, database: Database, catalogue: Catalogue, round_id: str, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aaa.corpus.files import open_sink
-from aaa.exporters import Fresh, exporter, rows
+from aaa.exporters import exporter, fresh_rows, rows
 from aaa.records import Record
 from aaa.transcripts import Transcript
 from aaa.types import Message, Recorded, Seed, Steps
@@ -62,10 +62,9 @@ def exported(tmp_path: Path) -> Exported:
     def write(format: str, suffix: str = "jsonl") -> Path:
         made_, path = exporter(format), tmp_path / f"{format}.{suffix}"
         sink = open_sink(path, made_.columns, suffix)
-        fresh = Fresh(made_)
         found: list[dict[str, Any]] = []
         if made_.made_of == "records":
-            found = [row for record in pairs() for row in fresh.rows(record)]
+            found = [row for _, row in fresh_rows(made_, pairs())]
         else:
             found = list(rows(solution(), format)) * 4
         for row in found:

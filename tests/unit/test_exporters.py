@@ -1,6 +1,9 @@
 """Exporters: golden rows, written out by hand. A format without one fails here."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ import yaml
 from aaa import exporters
 from aaa.errors import NotFound
 from aaa.exporters._columns import JSON, MapOf
-from aaa.records import pair_of
+from aaa.records import Record, pair_of
 from aaa.transcripts import Transcript, pairs
 from aaa.types import (
     Ballot,
@@ -24,6 +27,7 @@ from aaa.types import (
     Turn,
     Verdict,
 )
+from tests.records import made
 
 PROMPT = (Message(role="system", content="Be brief."), Message(role="user", content="Wie spät? 🕐"))
 
@@ -300,6 +304,50 @@ def test_a_reference_is_the_truth_only_of_what_it_answers(
     assert row["reward_model"] == {"style": style, "ground_truth": truth}
     (whole,) = exporters.rows(told, "canonical")
     assert (whole["reference"] or "", whole["seed"]["reference"]) == (truth, "3")
+
+
+def ranked(*answers: str, seed: str = "s") -> list[Record]:
+    """Each answer beat all that follow it."""
+    of = {"id": seed, "family": seed}
+    pairs = combinations(answers, 2)
+    return [made(n, chosen=c, rejected=r, seed=of, id=f"{c}{r}") for n, (c, r) in enumerate(pairs)]
+
+
+def written(
+    format: str, some: list[Record], before: Sequence[Record] = ()
+) -> tuple[list[str], Counter[str]]:
+    """Ids of the rows of these records, those before having been written; what is left out."""
+    left_out: Counter[str] = Counter()
+    found = exporters.fresh_rows(exporters.exporter(format), some, before, left_out)
+    return [row["id"] for _, row in found], left_out
+
+
+def test_what_another_verdict_rejects_is_no_answer_to_imitate() -> None:
+    """Of A over B over C over D only A; in another context, or of another seed, what B says may stand."""
+    elsewhere = made(9, chosen="B", seed={"id": "s", "family": "s"}, asked="Why?", id="there")
+    found = [*ranked("A", "B", "C", "D"), elsewhere, *ranked("B", "E", seed="t")]
+    assert written("trl-sft", found) == (
+        ["AB", "there", "BE"],
+        {"repeated": 2, "contradicted": 3},
+    )
+    assert len(written("trl-dpo", found)[0]) == len(found)
+    assert written("trl-kto", ranked("A", "B", "C")) == (
+        ["AB-chosen", "AB-rejected", "AC-rejected", "BC-chosen"],
+        {"repeated": 2},
+    )
+
+
+@pytest.mark.parametrize(
+    ("format", "ids"), [("trl-sft", []), ("verl", []), ("trl-kto", ["AC-rejected"])]
+)
+def test_an_increment_has_no_row_again_under_another_id(format: str, ids: list[str]) -> None:
+    first, second, _ = ranked("A", "B", "C")
+    assert written(format, [second], [first])[0] == ids
+
+
+def test_an_increment_knows_what_was_rejected_before() -> None:
+    first, _, third = ranked("A", "B", "C")
+    assert written("trl-sft", [third], [first]) == ([], {"contradicted": 1})
 
 
 def test_a_margin_that_is_unknown_is_none_to_the_loss() -> None:

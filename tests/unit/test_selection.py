@@ -6,9 +6,10 @@ from aaa.corpus import selection as selecting
 from aaa.corpus.families import part_of
 from aaa.corpus.quota import even
 from aaa.corpus.selection import Selection, parse
+from aaa.corpus.sieve import Around, Sieve, parted, sifted
 from aaa.errors import InputError
 from aaa.records import Record
-from tests.records import fate, kept, made, said, vote
+from tests.records import fate, kept, made, said, source, vote
 
 RECORDS = [
     made(0, margin=0.5, seed={"tags": ["topic:sky", "easy"]}, votes=[vote("a", "j"), vote("b", "k")]),
@@ -184,10 +185,22 @@ def test_a_seed_changes_sides_only_when_the_share_grows_past_it() -> None:
 
 
 async def test_what_was_exported_before_is_left_out() -> None:
-    from aaa.corpus.sieve import Around
-
     told = await fate(RECORDS, around=Around(exported={"p1", "p3"}))
     assert [id for id, why in told.items() if why == "since"] == ["p1", "p3"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 9])
+async def test_no_seed_is_parted(size: int) -> None:
+    """However the source cuts its chunks; what an earlier export has is told apart from what is dropped."""
+    records = of_seed("a", 0) + of_seed("b", 1, 2, 3, 4) + of_seed("c", 5, 6)
+    sieve = Sieve(parse([("max_per_seed", "2")]), Around(exported={"p1"}))
+    some = [part async for part in sifted(source(records, size), sieve)]
+    assert [one.record["id"] for part in some for one in part] == [f"p{n}" for n in range(7)]
+    seeds = [{one.record["seed"]["id"] for one in part} for part in some]
+    assert sum(map(len, seeds)) == 3
+    kept, before = parted(one for part in some for one in part)
+    assert [r["id"] for r in kept] == ["p0", "p2", "p3", "p5", "p6"]
+    assert [r["id"] for r in before] == ["p1"]
 
 
 def test_the_default_takes_everything() -> None:

@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from itertools import count
+from statistics import fmean
 
 from aaa import plugins
 from aaa.judges._checked import agreed, check_both, verdict_of
@@ -178,6 +179,24 @@ def majority(conclusions: dict[str, Side | Outcome]) -> tuple[Outcome, Side | No
         if 2 * counts[outcome] >= len(conclusions):
             return outcome, None
     return "tie", None
+
+
+def with_lead(
+    found: tuple[Outcome, Side | None], leads: Iterable[float | None]
+) -> tuple[tuple[Outcome, Side | None], float | None]:
+    """(outcome and winner, margin) from how far each judge has a ahead of b; `None`: it cannot be read.
+
+    A win's margin is the mean lead towards the winner, and where the judges in the minority lean so far
+    that it is not above 0, nobody won: a tie. Without a winner the margin is how far the answers lie apart.
+    """
+    known = [lead for lead in leads if lead is not None]
+    if not known:
+        return found, None
+    mean = fmean(known)
+    toward = mean if found[1] == "a" else -mean
+    if found[1] is not None and toward <= 0:
+        return ("tie", None), abs(mean)
+    return found, abs(mean)
 
 
 def _one(ballots: list[Ballot]) -> Side | Outcome:

@@ -8,7 +8,7 @@ ones. Left out: counting a strong vote in one order against a slight one in the 
 
 from pydantic import Field
 
-from aaa.judges import decided, labels_for, majority
+from aaa.judges import decided, labels_for
 from aaa.judges._own import own_answers
 from aaa.judges._written import (
     Asked,
@@ -23,7 +23,7 @@ from aaa.judges._written import (
     poll,
     sides,
 )
-from aaa.judges.scores import gap, with_margin
+from aaa.judges.scores import with_margin
 from aaa.play import Play
 from aaa.plugins import Contest
 from aaa.prompts import prompts_beside
@@ -68,8 +68,8 @@ def play(contest: Contest, judges: tuple[Agent, ...], options: Options) -> Play[
         return _read(asked, turn, labels)
 
     ballots = tuple((yield from poll(in_both_orders(judges), call, read)).values())
-    found = majority(with_margin(ballots, options.margin))
-    return decided(contest, "five_label", ballots, found, margin=gap(ballots))
+    found, margin = with_margin(ballots, options.margin)
+    return decided(contest, "five_label", ballots, found, margin=margin)
 
 
 def _text(contest: Contest, asked: Asked, labels: tuple[str, str], own: str | None) -> str:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from aaa.judges import decided, fence, majority
+from aaa.judges import decided, fence, majority, with_lead
 from aaa.play import Play, try_all
 from aaa.plugins import Contest
 from aaa.prompts import prompts_beside, shown
@@ -52,10 +52,8 @@ def play(contest: Contest, judges: tuple[Agent, ...], options: Options) -> Play[
     )
     leads = {j.name: _lead([b for b in ballots if b.judge == j.name]) for j in judges}
     conclusions = {name: _side(lead, options.margin) for name, lead in leads.items()}
-    outcome, winner = majority(conclusions)
-    known = [lead for lead in leads.values() if lead is not None]
-    margin = abs(fmean(known)) if known else None
-    return decided(contest, "logprob", ballots, (outcome, winner), margin=margin)
+    found, margin = with_lead(majority(conclusions), leads.values())
+    return decided(contest, "logprob", ballots, found, margin=margin)
 
 
 def _call(contest: Contest, judge: str, order: Literal["ab", "ba", "a", "b"]) -> Call:

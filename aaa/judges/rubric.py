@@ -5,15 +5,15 @@ of its own. An answer is marked without sight of the other, so there is no order
 that names another score than the one given makes the ballot an error: UltraFeedback's own parser had
 turned ones into tens.
 
-A contestant's score is the mean over the criteria; the verdict's margin is the gap, averaged over
-judges. Left out: weights (leave a criterion out, or name it twice in other words).
+A contestant's score is the mean over the criteria; the verdict's margin is the winner's lead, averaged
+over judges. Left out: weights (leave a criterion out, or name it twice in other words).
 """
 
 from statistics import fmean
 
 from pydantic import Field, field_validator
 
-from aaa.judges import decided, majority
+from aaa.judges import decided, majority, with_lead
 from aaa.judges._written import (
     Asked,
     Unreadable,
@@ -82,9 +82,8 @@ def play(contest: Contest, judges: tuple[Agent, ...], options: Options) -> Play[
     alone = [Asked(judge.name, side) for judge in judges for side in ("a", "b")]
     ballots = tuple((yield from poll(alone, call, read)).values())
     leads = {judge.name: _lead(ballots, judge.name) for judge in judges}
-    found = majority({name: _side(lead, options.margin) for name, lead in leads.items()})
-    known = [lead for lead in leads.values() if lead is not None]
-    margin = abs(fmean(known)) if known else None
+    conclusions = {name: _side(lead, options.margin) for name, lead in leads.items()}
+    found, margin = with_lead(majority(conclusions), leads.values())
     return decided(contest, "rubric", ballots, found, margin=margin)
 
 

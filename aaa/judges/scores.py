@@ -5,14 +5,15 @@ order swapped, the higher score wins, and pairs closer than K are not kept (K = 
 happens when the two games disagree is not in the paper; here it is a flip. A score that contradicts the
 explanation makes the ballot an error.
 
-The verdict's margin is the mean gap over both orders, in points. Left out: K by training stage.
+The verdict's margin is the winner's mean lead over both orders and all judges, in points. Left out: K by
+training stage.
 """
 
 from statistics import fmean
 
 from pydantic import Field
 
-from aaa.judges import conclude, decided, labels_for, majority
+from aaa.judges import conclude, decided, labels_for, majority, with_lead
 from aaa.judges._written import (
     Asked,
     Unreadable,
@@ -66,25 +67,27 @@ def play(contest: Contest, judges: tuple[Agent, ...], options: Options) -> Play[
         return _read(asked, turn, labels)
 
     ballots = tuple((yield from poll(in_both_orders(judges), call, read)).values())
-    found = majority(with_margin(ballots, options.margin))
-    return decided(contest, "scores", ballots, found, margin=gap(ballots))
+    found, margin = with_margin(ballots, options.margin)
+    return decided(contest, "scores", ballots, found, margin=margin)
 
 
-def with_margin(ballots: tuple[Ballot, ...], margin: float) -> dict[str, Side | Outcome]:
-    """Judge -> its conclusion from both orders; a preference below the margin is a tie."""
+def with_margin(
+    ballots: tuple[Ballot, ...], margin: float
+) -> tuple[tuple[Outcome, Side | None], float | None]:
+    """As `with_lead`, of judges that were asked in both orders; a lead below the margin is a judge's tie."""
     conclusions = conclude(ballots)
+    leads = {judge: _lead(ballots, judge) for judge in conclusions}
     for judge, side in conclusions.items():
-        if side in ("a", "b"):
-            own = gap(tuple(ballot for ballot in ballots if ballot.judge == judge))
-            if own is None or own < margin:
-                conclusions[judge] = "tie"
-    return conclusions
+        lead = leads[judge]
+        if side in ("a", "b") and (lead is None or abs(lead) < margin):
+            conclusions[judge] = "tie"
+    return with_lead(majority(conclusions), leads.values())
 
 
-def gap(ballots: tuple[Ballot, ...]) -> float | None:
-    """How far the scores lie apart, on average over the readable ballots; `None` without any."""
-    leads = [b.scores["a"] - b.scores["b"] for b in ballots if b.scores is not None]
-    return abs(fmean(leads)) if leads else None
+def _lead(ballots: tuple[Ballot, ...], judge: str) -> float | None:
+    """How far a judge has a ahead of b, on average over its readable ballots; `None` without any."""
+    own = [b.scores for b in ballots if b.judge == judge and b.scores is not None]
+    return fmean(scores["a"] - scores["b"] for scores in own) if own else None
 
 
 def _shape(labels: tuple[str, str]) -> JsonShape:

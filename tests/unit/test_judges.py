@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaa.judges import compare, logprob, pairwise
+from aaa.judges import compare, logprob, pairwise, with_lead
 from aaa.play import Play, rehearse
-from aaa.types import Agent, Call, Cast, JsonShape, Judging, Reply, Verdict
+from aaa.types import Agent, Call, Cast, JsonShape, Judging, Reply, Side, Verdict
 from tests.classroom import ANNA, JUDGE, SEED, TEACHER, cast, prefers, shown_first, turn
 
 GOOD, BAD = turn(0, "Rayleigh scattering"), turn(1, "because the sea is blue")
@@ -52,6 +52,27 @@ def test_logprob_position_bias_cancels_to_a_tie() -> None:
     always_a = Reply(text="A", choice_logprobs={"A": -0.1, "B": -5.0})
     verdict = judged(comparison("logprob"), lambda _: always_a)
     assert (verdict.outcome, verdict.winner) == ("tie", None)
+
+
+@pytest.mark.parametrize(
+    ("winner", "leads", "expected"),
+    [
+        ("a", [1.0, 1.0, -8.0], (("tie", None), 2.0)),
+        ("b", [-1.0, -1.0, 8.0], (("tie", None), 2.0)),
+        ("a", [1.0, 1.0, -2.0], (("tie", None), 0.0)),
+        ("a", [4.0, 3.0, -1.0], (("win", "a"), 2.0)),
+        ("b", [-4.0, None, -2.0], (("win", "b"), 3.0)),
+        ("b", [None], (("win", "b"), None)),
+    ],
+)
+def test_who_wins_by_votes_must_lead_on_average(
+    winner: Side, leads: list[float | None], expected: object
+) -> None:
+    assert with_lead(("win", winner), leads) == expected
+
+
+def test_without_a_winner_the_margin_is_how_far_they_lie_apart() -> None:
+    assert with_lead(("flip", None), [-3.0, 1.0]) == (("flip", None), 1.0)
 
 
 def test_logprob_below_the_margin_is_a_tie() -> None:

@@ -272,6 +272,23 @@ def test_each_answer_is_marked_alone_by_every_criterion() -> None:
     assert done.batches == (2,)
 
 
+@pytest.mark.parametrize(
+    ("play", "slight", "strong"),
+    [
+        ("scores", scored(6, 5), scored(1, 9)),
+        ("rubric", marked(4, 3), marked(1, 5)),
+    ],
+)
+def test_two_who_barely_prefer_it_do_not_outweigh_one_who_does_not_at_all(
+    play: str, slight: Callable[[Call], str], strong: Callable[[Call], str]
+) -> None:
+    def judge(call: Call) -> str:
+        return (strong if call.agent == THREE[-1].name else slight)(call)
+
+    verdict, _ = played(play, judge, judges=THREE, margin=0.5)
+    assert (verdict.outcome, verdict.winner) == ("tie", None)
+
+
 def test_marks_closer_than_the_margin_are_a_tie() -> None:
     assert played("rubric", marked(4, 3), margin=1.5)[0].outcome == "tie"
     assert played("rubric", marked(3, 3), margin=0)[0].outcome == "tie"

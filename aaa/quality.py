@@ -139,6 +139,17 @@ FIGURES = (
 )
 """What an audit has figures of (`metrics`), beside `dropped.REASON`; which of them depends on the set."""
 DROPPED = "dropped."
+OUTCOMES = ("tie", "flip", "error", "abstain")
+"""Of verdicts that make no pair."""
+REASONS = (
+    *OUTCOMES,
+    *("double", "since"),
+    *("stage", "protocol", "edge", "seat", "agent", "student", "tag", "judging", "judge"),
+    *("min_margin", "max_margin", "min_score", "split"),
+    *GATES,
+    *("max_per_seed", "balance", "n"),
+)
+"""Why a verdict is no row of a set, in the order in which it is asked: outcome, selectors, gates, quotas."""
 _CONDITION = re.compile(r"\s*([a-z_.]+)\s*(>=|<=|>|<)\s*(\S+)\s*")
 _OPERATORS: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -167,10 +178,15 @@ class Condition(NamedTuple):
             raise InputError(
                 f"fail-if {text!r}: write NAME>NUMBER, as chosen_longer>0.65; >=, < and <= too"
             )
-        if made.name not in FIGURES and not made.name.startswith(DROPPED):
+        reason = made.name.removeprefix(DROPPED)
+        if reason == made.name and reason not in FIGURES:
             raise InputError(
                 f"fail-if {text!r}: no figure {made.name!r}; there are: {', '.join(FIGURES)}, "
                 f"{DROPPED}REASON"
+            )
+        if reason != made.name and reason not in REASONS:
+            raise InputError(
+                f"fail-if {text!r}: nothing is dropped for {reason!r}; there are: {', '.join(REASONS)}"
             )
         return made
 

@@ -251,6 +251,20 @@ def by_checker(judge: str) -> bool:
     return judge.startswith(CHECKER)
 
 
+def marked_alone(ballots: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Judge -> the side that its scores prefer (`chosen`, `rejected`, `tie`), of judges that were shown each
+    answer alone; programs, and who scored only one, are left out."""
+    scores: dict[str, dict[str, float]] = {}
+    for ballot in ballots:
+        if len(ballot["shown"]) == 1 and ballot["scores"] and not by_checker(ballot["judge"]):
+            scores.setdefault(ballot["judge"], {}).update(ballot["scores"])
+    return {
+        judge: "tie" if own["chosen"] == own["rejected"] else max(own, key=own.__getitem__)
+        for judge, own in scores.items()
+        if len(own) == 2
+    }
+
+
 def score(record: Record, side: str) -> float | None:
     """The mean of what ballots gave that answer (`chosen`, `rejected`), in the judging play's unit; `None`:
     none gave any. Checkers' shares count only where no judge gave points."""

@@ -20,6 +20,14 @@ def vote(prefers: str | None = "a", judge: str = "j", **changes: Any) -> Vote:
     return Vote(judge, "ab", 3, prefers, None, "", None, None)._replace(**changes)
 
 
+def alone(judge: str, a: float, b: float) -> list[Vote]:
+    """What a judge who sees each answer alone casts."""
+    return [
+        vote(None, judge, order=side, scores={side: points})
+        for side, points in (("a", a), ("b", b))
+    ]
+
+
 def made(
     n: int = 0,
     *,

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 from aaa.corpus.sieve import Sifted
 from aaa.corpus.style_slope import Sample
-from aaa.records import Record, by_checker
+from aaa.quality import OUTCOMES
+from aaa.records import Record, by_checker, marked_alone
 
-OUTCOMES = ("tie", "flip", "error", "abstain")
-"""Of verdicts that make no pair."""
 _SIDES = ("chosen", "rejected")
+_FOUND = {*_SIDES, "tie"}
 
 
 class Vote(NamedTuple):
@@ -24,7 +24,8 @@ class Vote(NamedTuple):
 
     judge: str
     found: str
-    """`chosen`, `rejected`, `tie`; `error` where nothing was readable, `none` where no side was preferred."""
+    """`chosen`, `rejected`, `tie`, of answers that were shown alone by the judge's scores of both; `error`
+    where nothing was readable, `none` where no side was preferred."""
     first: str
     """The answer that was shown first, of two; empty where one was shown alone."""
 
@@ -107,6 +108,7 @@ class Audit:
     def metrics(self, verdicts: Mapping[str, int], spent_usd: float) -> dict[str, float]:
         """Name -> figure: what `--fail-if` can name. Shares are in [0, 1]; an unknown figure is missing."""
         generated, votes = sum(verdicts.values()), votes_of(self._kinds)
+        dropped = self._all_dropped(verdicts)
         relatives = self._relatives()
         found: dict[str, float | None] = {
             "generated": generated,
@@ -117,7 +119,7 @@ class Audit:
             "rejected_length": _share(self._rejected_length, self.kept),
             "seeds": self._seeds,
             **{f"{name}_rate": _share(verdicts.get(name, 0), generated) for name in OUTCOMES},
-            **{f"dropped.{name}": _share(n, generated) for name, n in self.dropped.items()},
+            **{f"dropped.{name}": _share(n, generated) for name, n in dropped.items()},
             "agreement": _share(votes["agreed"], votes["met"]),
             "unanimous": _share(votes["unanimous"], self.kept),
             "first_preferred": _share(votes["first"], votes["decided"]),
@@ -128,13 +130,18 @@ class Audit:
         }
         return {name: figure for name, figure in found.items() if figure is not None}
 
+    def _all_dropped(self, verdicts: Mapping[str, int]) -> dict[str, int]:
+        """Reason -> verdicts that are no row for it: outcomes that make no pair, and what the sieve says."""
+        lost = Counter({name: verdicts.get(name, 0) for name in OUTCOMES})
+        return dict(sorted((self.dropped + lost).items()))
+
     def _relatives(self) -> Counter[str]:
         """Ballots of judges that are related to exactly one contestant, and how many preferred it."""
         found: Counter[str] = Counter()
         for kind, pairs in self._kinds.items() if self._families else ():
             for vote in kind.votes:
                 related = self._related(kind, vote.judge)
-                if related is not None and vote.found in (*_SIDES, "tie"):
+                if related is not None and vote.found in _FOUND:
                     preferred = pairs * (vote.found == related)
                     found.update(ballots=pairs, preferred=preferred)
                     if getattr(kind, related) == vote.judge:
@@ -152,8 +159,7 @@ class Audit:
         """`audit.json`, without what only the exporter knows. `verdicts`: outcome -> how many, of the
         rounds.
         """
-        lost = {name: verdicts.get(name, 0) for name in OUTCOMES if verdicts.get(name, 0)}
-        dropped = dict(sorted((self.dropped + Counter(lost)).items()))
+        dropped = self._all_dropped(verdicts)
         generated = sum(verdicts.values())
         return {
             "rows": {
@@ -213,10 +219,13 @@ class Audit:
 def _kind(record: Record) -> tuple[Any, ...]:
     """A `Kind` up to its votes, as a plain tuple: it is made of every record, and read of few."""
     chosen, rejected, judging = record["chosen"], record["rejected"], record["judging"]
+    alone = marked_alone(judging["ballots"])
     votes = [
         (
             ballot["judge"],
-            ballot["prefers"] or ("error" if ballot["error"] else "none"),
+            ballot["prefers"]
+            or alone.get(ballot["judge"])
+            or ("error" if ballot["error"] else "none"),
             ballot["shown"][0] if len(ballot["shown"]) == 2 else "",
         )
         for ballot in judging["ballots"]
@@ -232,8 +241,8 @@ def votes_of(kinds: Mapping[Kind, int]) -> Counter[str]:
     """How judges voted, over all of them.
 
     `decided` ballots that prefer one of two, `first` of them the one shown first; `unanimous` pairs, on which
-    every judge's every ballot prefers the chosen answer; `met` pairs of judges that each said one thing,
-    `agreed` of them the same.
+    every judge's every ballot prefers the chosen answer; `met` pairs of judges that each found one side or a
+    tie, `agreed` of them the same.
     """
     found: Counter[str] = Counter()
     for kind, pairs in kinds.items():
@@ -243,7 +252,7 @@ def votes_of(kinds: Mapping[Kind, int]) -> Counter[str]:
                 found.update(decided=pairs, first=pairs * (vote.first == vote.found))
             if not by_checker(vote.judge):
                 said.setdefault(vote.judge, set()).add(vote.found)
-        sides = [min(one) for one in said.values() if len(one) == 1]
+        sides = [min(one) for one in said.values() if len(one) == 1 and one <= _FOUND]
         met = list(combinations(sides, 2))
         found.update(
             met=pairs * len(met),

@@ -11,13 +11,13 @@ from aaa.corpus import conditions
 from aaa.corpus.audit import Audit
 from aaa.corpus.card import card
 from aaa.corpus.conditions import Refused
-from aaa.corpus.selection import parse
-from aaa.corpus.sieve import Around, Sieve, Sifted, limits, sifted
+from aaa.corpus.selection import TESTS, parse
+from aaa.corpus.sieve import SINCE, Around, Sieve, Sifted, limits, sifted
 from aaa.corpus.style_slope import Sample, fit
 from aaa.errors import InputError
-from aaa.quality import FIGURES, Condition
+from aaa.quality import FIGURES, GATES, OUTCOMES, REASONS, Condition
 from aaa.records import Record
-from tests.records import made, said, source, vote
+from tests.records import alone, made, said, source, vote
 
 FAMILIES = {("r1", "pupil"): "oak", ("r1", "peer"): "elm", ("r1", "j"): "elm", ("r1", "k"): "ash"}
 
@@ -95,6 +95,37 @@ def test_agreement_of_judges() -> None:
     assert found["agreement"] == 6 / 8
     assert found["unanimous"] == 6 / 9
     assert audited(flipped).report({"win": 1}, 0)["judges"]["j"] == {"chosen": 1, "rejected": 1}
+
+
+def test_what_says_nothing_agrees_with_nobody() -> None:
+    """Two whose ballots could not be read did not find the same; a tie is something that is found."""
+    silent = [vote(None, "j", error="?"), vote(None, "k", error="?"), vote("a", "l")]
+    withheld = [vote(None, "j"), vote(None, "k")]
+    assert "agreement" not in metrics([made(0, votes=silent), made(1, votes=withheld)])
+    assert metrics([made(0, votes=[vote("tie", "j"), vote("tie", "k")])])["agreement"] == 1
+
+
+def test_who_marks_each_answer_alone_has_a_side_by_both_scores() -> None:
+    agreed = made(0, votes=[*alone("j", 4.0, 3.0), *alone("k", 5.0, 1.0)])
+    apart = made(1, votes=[*alone("j", 4.0, 3.0), *alone("k", 1.0, 1.0)])
+    found = audited([agreed, apart])
+    told = found.metrics({"win": 2}, 0)
+    assert (told["agreement"], told["unanimous"]) == (0.5, 0.5)
+    assert "first_preferred" not in told
+    judges = found.report({"win": 2}, 0)["judges"]
+    assert judges == {"j": {"chosen": 4}, "k": {"chosen": 2, "tie": 2}}
+
+
+def test_whatever_drops_a_verdict_may_be_named_and_nothing_else() -> None:
+    known = (*OUTCOMES, "double", SINCE, *TESTS, *GATES, "max_per_seed", "balance", "n")
+    assert known == REASONS
+    for reason in REASONS:
+        Condition.parse(f"dropped.{reason}>0.1")
+    with pytest.raises(InputError, match="nothing is dropped for 'refusals'; there are: tie, flip"):
+        Condition.parse("dropped.refusals>0.1")
+    told = metrics([made(0)], flip=3)
+    with pytest.raises(Refused, match=r"dropped.flip is 0.75 \(dropped.flip>0.5\)"):
+        conditions.check((Condition.parse("dropped.flip>0.5"),), told)
 
 
 async def test_every_verdict_is_kept_or_dropped_for_one_reason() -> None:

@@ -10,7 +10,7 @@ from aaa.corpus.selection import Selection
 from aaa.errors import InputError
 from aaa.exporters import Exporter, exporter
 from aaa.models.publishing import check_name
-from aaa.quality import NONE, Condition, check_where
+from aaa.quality import NONE, OF_EVALUATIONS, Condition, check_where
 
 
 class Wanted(NamedTuple):
@@ -91,8 +91,9 @@ Selectors = tuple[tuple[str, str], ...]
 
 
 def _selectors(wanted: Wanted) -> Selectors:
-    """Evaluation files mean contamination, unless what they are for is said."""
-    said = any(text.startswith("contamination") for _, text in wanted.selectors)
+    """Evaluation files mean contamination, unless what they are for is said, or that no gate shall hold."""
+    gates = {text.partition("=")[0] for name, text in wanted.selectors if name == "gate"}
+    said = not gates.isdisjoint((*OF_EVALUATIONS, NONE))
     mean = () if said or not wanted.evaluations else (("gate", "contamination"),)
     return (*wanted.selectors, *mean)
 

@@ -14,7 +14,7 @@ from aaa.corpus.families import part_of
 from aaa.curriculum.attributes import split
 from aaa.errors import InputError
 from aaa.quality import Gate
-from aaa.records import Record, score
+from aaa.records import Record, by_checker, marked_alone, score
 from aaa.transcripts import Transcript
 from aaa.types import Value
 from aaa.wording import sentences
@@ -46,8 +46,9 @@ class Selection(Value):
     judge: tuple[str, ...] = ()
     """Judges whose ballots count, by `judges`."""
     judges: Literal["any", "all", "only", "unanimous"] = "any"
-    """`any` of `judge` cast a ballot, `all` of them did, nobody else did (`only`); `unanimous`: of the
-    ballots that prefer a side (those of `judge`, where it is given), all prefer the chosen answer."""
+    """`any` of `judge` cast a ballot, `all` of them did, no other judge did (`only`; checkers are none);
+    `unanimous`: of the ballots that prefer a side (those of `judge`, where it is given), all prefer the
+    chosen answer; of answers that were marked alone, by the judge's scores of both."""
     min_margin: float | None = Field(None, allow_inf_nan=False)
     """Least margin, in the judging play's unit; a verdict without one is not taken."""
     max_margin: float | None = Field(None, allow_inf_nan=False)
@@ -159,10 +160,16 @@ Test = Callable[[Record, Selection], bool]
 def _judged(record: Record, wanted: Selection) -> bool:
     """Whether who judged is who was wanted."""
     ballots = record["judging"]["ballots"]
-    names, there = set(wanted.judge), {ballot["judge"] for ballot in ballots}
+    names = set(wanted.judge)
+    there = {b["judge"] for b in ballots if not by_checker(b["judge"]) or b["judge"] in names}
     if wanted.judges == "unanimous":
-        sides = [b["prefers"] for b in ballots if not names or b["judge"] in names]
-        return bool(sides) and {s for s in sides if s is not None} == {"chosen"}
+        alone = marked_alone(ballots)
+        sides = {
+            b["prefers"] or alone.get(b["judge"])
+            for b in ballots
+            if not names or b["judge"] in names
+        }
+        return sides & {"chosen", "rejected"} == {"chosen"}
     if wanted.judges == "all":
         return names <= there
     return bool(names & there) and (wanted.judges == "any" or there <= names)

@@ -1,15 +1,18 @@
 """Selectors: what each takes, what a wrong one is told, and how many are taken."""
 
+from pathlib import Path
+
 import pytest
 
+from aaa.commands.export_asked import Wanted, checked
 from aaa.corpus import selection as selecting
 from aaa.corpus.families import part_of
 from aaa.corpus.quota import even
 from aaa.corpus.selection import Selection, parse
 from aaa.corpus.sieve import Around, Sieve, parted, sifted
 from aaa.errors import InputError
-from aaa.records import Record
-from tests.records import fate, kept, made, said, source, vote
+from aaa.records import Record, Vote
+from tests.records import alone, fate, kept, made, said, source, vote
 
 RECORDS = [
     made(0, margin=0.5, seed={"tags": ["topic:sky", "easy"]}, votes=[vote("a", "j"), vote("b", "k")]),
@@ -51,6 +54,53 @@ RECORDS = [
 )
 async def test_what_each_takes(selectors: list[tuple[str, str]], wanted: str) -> None:
     assert await kept(RECORDS, *selectors) == wanted.split()
+
+
+@pytest.mark.parametrize(
+    ("votes", "selectors", "taken"),
+    [
+        ([vote("a", "j"), vote("tie", "k")], [("judges", "unanimous")], True),
+        ([vote("a", "j"), vote("b", "k")], [("judges", "unanimous")], False),
+        ([vote("tie", "j"), vote(None, "k")], [("judges", "unanimous")], False),
+        (alone("j", 4.0, 3.0) + alone("k", 2.0, 2.0), [("judges", "unanimous")], True),
+        (alone("j", 4.0, 3.0) + alone("k", 2.0, 3.0), [("judges", "unanimous")], False),
+        (alone("j", 4.0, 3.0)[:1], [("judges", "unanimous")], False),
+        (alone("checker:number", 1.0, 0.0), [("judges", "unanimous")], False),
+        (
+            [vote("a", "j"), *alone("checker:number", 1.0, 0.0)],
+            [("judge", "j"), ("judges", "only")],
+            True,
+        ),
+        (
+            alone("checker:number", 1.0, 0.0),
+            [("judge", "checker:number"), ("judges", "only")],
+            True,
+        ),
+        ([vote("a", "j"), vote("a", "k")], [("judge", "j"), ("judges", "only")], False),
+    ],
+)
+async def test_what_judges_must_have_said(
+    votes: list[Vote], selectors: list[tuple[str, str]], taken: bool
+) -> None:
+    assert await kept([made(votes=votes)], *selectors) == ["p0"] * taken
+
+
+@pytest.mark.parametrize(
+    ("selectors", "gates"),
+    [
+        ([], ["contamination"]),
+        ([("tag", "contamination")], ["contamination"]),
+        ([("gate", "empty")], ["empty", "contamination"]),
+        ([("gate", "paraphrase=0.8")], ["paraphrase"]),
+        ([("gate", "contamination=8")], ["contamination"]),
+        ([("gate", "none")], []),
+    ],
+)
+def test_what_evaluation_files_are_for(selectors: list[tuple[str, str]], gates: list[str]) -> None:
+    asked = checked(
+        Wanted(("r",), "trl-dpo", "-", tuple(selectors), evaluations=(Path("bench.jsonl"),))
+    )
+    assert [gate.name for gate in asked.selection.gate] == gates
 
 
 async def test_the_reason_is_the_selector() -> None:

@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from aaa.commands.export_asked import Asked, Wanted, checked, settled
 from aaa.commands.export_files import (
     Parts,
     beside,
+    check_unaudited,
+    draft_papers,
     hashes_beside,
     is_folder,
     papers,
@@ -138,7 +140,9 @@ async def _to_file(
     path = Path(asked.output)
     if asked.wanted.audit:
         hashes_beside(path, asked_for(asked))
-    with whole(path) as draft:
+    else:
+        check_unaudited(path)
+    with ExitStack() as later, whole(path) as draft:  # what is entered last has its name first
         sink = open_sink(draft, asked.made.columns, kind_of(path))
         async for some in rows:
             for _, row in some:
@@ -146,11 +150,12 @@ async def _to_file(
         hashes = {path.name: sink.close()}
         told = await audited(place.client, asked, audit, scripts, hashes)
         failing.check(asked.conditions, told["metrics"])
+        about = beside(asked.made, path)
         if asked.wanted.audit:
             told["hashes"] |= hashes_beside(path, told)
             split = asked.selection.split or "train"
-            write_papers(path.parent, papers(told, {"pairs": {split: path.name}}, f"{path.stem}."))
-        write_papers(path.parent, beside(asked.made, path))
+            about |= papers(told, {"pairs": {split: path.name}}, f"{path.stem}.")
+        draft_papers(later, path.parent, about)
     _tell_dropped(told)
     return sink.rows
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,16 @@ def write_papers(folder: Path, files: Mapping[str, bytes]) -> None:
             draft.write_bytes(content)
 
 
+def draft_papers(later: ExitStack, folder: Path, files: Mapping[str, bytes]) -> None:
+    """The same as drafts, which get their names when `later` ends: once what they tell of has its own."""
+    for name, content in files.items():
+        draft = later.enter_context(whole(folder / name))
+        try:
+            draft.write_bytes(content)
+        except OSError as error:
+            raise unwritable(folder / name, error) from error
+
+
 OF_A_SET = ("format", "selection", "rows", "metrics", "sources")
 """What of an audit must be the same where two files share it."""
 
@@ -128,6 +138,20 @@ def hashes_beside(path: Path, told: Mapping[str, Any]) -> dict[str, str]:
             "leave the audit out (--no-audit)"
         )
     return others
+
+
+def check_unaudited(path: Path) -> None:
+    """Raises `InputError` where the papers beside `path` are its own: they would tell of an older file."""
+    there = path.parent / f"{path.stem}.audit.json"
+    try:
+        named = json.loads(there.read_text("utf-8"))["hashes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if path.name in named:
+        raise InputError(
+            f"{str(there)!r} is the audit of {path.name!r} and would be wrong of what --no-audit writes: "
+            "give another name, or move the older set away"
+        )
 
 
 def _as_json(value: Any) -> Any:

@@ -81,6 +81,7 @@ async def _pairs(
         hashes = {name: sink.close() for name, sink in zip(names, sinks, strict=True)}
         told = await audited(client, asked, audit, scripts, hashes)
         failing.check(asked.conditions if audit.kept else (), told["metrics"])
+        about = papers(told, {"pairs": {"train": names[0]}}, "", plots=False)
     if audit.kept:
-        write_papers(folder, papers(told, {"pairs": {"train": names[0]}}, "", plots=False))
+        write_papers(folder, about)
     return audit.kept

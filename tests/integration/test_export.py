@@ -444,6 +444,29 @@ async def test_a_second_set_does_not_take_the_papers_of_the_first(
     assert set(audit["hashes"]) == {"pairs.parquet"}
 
 
+async def test_papers_tell_of_no_file_that_is_not_there(
+    settings: Settings, round_id: str, tmp_path: Path
+) -> None:
+    """The index beside it cannot be written, or a folder has the file's name: no audit is left."""
+    (tmp_path / "dataset_info.json").write_text("[1]")
+    with pytest.raises(InputError, match="no JSON object"):
+        await export(settings, wanted(round_id, tmp_path / "a.jsonl", "llama-factory"))
+    (tmp_path / "b.jsonl").mkdir()
+    with pytest.raises(SetupError):
+        await export(settings, wanted(round_id, tmp_path / "b.jsonl"))
+    assert not list(tmp_path.glob("[ab].*.*"))
+
+
+async def test_without_audit_no_older_one_is_left_wrong(
+    settings: Settings, round_id: str, tmp_path: Path
+) -> None:
+    await export(settings, wanted(round_id, tmp_path / "a.jsonl"))
+    bare = wanted(round_id, tmp_path / "a.jsonl", audit=False)
+    with pytest.raises(InputError, match=r"a.audit.json' is the audit of 'a.jsonl'"):
+        await export(settings, bare)
+    await export(settings, bare._replace(output=str(tmp_path / "a.parquet")))
+
+
 async def test_an_index_of_data_sets_keeps_its_other_entries(
     settings: Settings, round_id: str, tmp_path: Path
 ) -> None:

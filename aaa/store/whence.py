@@ -8,7 +8,7 @@ together.
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Integer, cast, exists, func, or_, select
+from sqlalchemy import ARRAY, Integer, Text, cast, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.catalogue import Script
@@ -88,9 +88,12 @@ async def line_of(database: Database, seed: str, parent: str | None) -> tuple[st
 
 
 async def _parents(connection: AsyncConnection, children: set[str]) -> dict[str, str]:
-    """Child -> parent, for those of these that have one."""
+    """Child -> parent, for those of these that have one.
+
+    They are one parameter, an array: PostgreSQL takes no more than 65,535 of them.
+    """
     parent = sessions.c.seed["parent"].astext
-    wanted = tuple(children)
+    wanted = select(func.unnest(literal(sorted(children), ARRAY(Text))))
     of_seeds = select(sessions.c.seed_id, parent).where(
         sessions.c.seed_id.in_(wanted), parent.is_not(None)
     )

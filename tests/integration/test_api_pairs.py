@@ -5,6 +5,7 @@ import asyncio
 import httpx
 import orjson
 import pytest
+from sqlalchemy import text
 
 from aaa.catalogue import Catalogue
 from aaa.corpus.selection import Selection
@@ -239,6 +240,21 @@ async def test_evolved_seeds_belong_to_the_head_of_their_line(
     assert await whence.line_of(database, "self", "self") == ()
     heads = {t.seed.id: t.family async for t in transcripts(database, [round_id])}
     assert heads == {"deeper": "s0", "odd": "unheard-of", "self": "self"}
+
+
+async def test_a_round_of_more_evolved_seeds_than_a_query_takes_parameters(
+    database: Database, catalogue: Catalogue
+) -> None:
+    round_id = await played(database, catalogue)
+    many = 70_000
+    fill = """INSERT INTO sessions (round_id, position, seed_id, seed, status)
+        SELECT :round, 10 + n, 'e' || n,
+            jsonb_build_object('id', 'e' || n, 'parent', 'h' || n), 'completed'
+        FROM generate_series(1, :many) n"""
+    async with database.begin() as connection:
+        await connection.execute(text(fill), {"round": round_id, "many": many})
+    heads = await whence.families(database, [round_id])
+    assert (len(heads), heads["e7"]) == (many, "h7")
 
 
 async def test_selectors_over_rest(

@@ -59,7 +59,12 @@ def comparisons(transcript: Transcript, cast: Cast) -> Iterator[Seed]:
             source=source,
         )
         new: dict[str, object]
-        new = {"id": f"{seed.id}/{index}", "prompt": verdict.context, "comparison": known}
+        new = {
+            "id": f"{seed.id}/{index}",
+            "prompt": verdict.context,
+            "parent": seed.id,  # of one family, so that a split keeps both rounds' pairs together
+            "comparison": known,
+        }
         context, prompt = chat(verdict.context), chat(seed.prompt)
         if not asks_the_same(context, prompt, verdict.edge):  # a later turn, an evolved prompt
             new |= {"reference": None, "checker": None}
@@ -97,7 +102,11 @@ def change(then: Source, now: Verdict | None) -> Change:
 
 
 def _answer(transcript: Transcript, cast: Cast, turn: Turn) -> Answer:
-    return Answer(text=turn.text, author=_author(transcript, cast, turn.call.agent))
+    return Answer(
+        text=turn.text,
+        author=_author(transcript, cast, turn.call.agent),
+        finish_reason=turn.reply.finish_reason,
+    )
 
 
 def _author(transcript: Transcript, cast: Cast, name: str) -> Agent | None:

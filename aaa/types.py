@@ -286,6 +286,8 @@ class Answer(Value):
     text: str
     author: Agent | None = None
     """Who wrote it: its relatives may not judge it. `None`: unknown, hence related to nobody."""
+    finish_reason: FinishReason = "stop"
+    """How it ended when it was given, so that one which was cut off is still known as such."""
 
 
 class Comparison(Value):

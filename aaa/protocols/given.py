@@ -50,7 +50,7 @@ def _given(seed: Seed, answer: Answer) -> Call:
         agent=(answer.author or UNKNOWN).name,
         purpose="given",
         messages=seed.prompt,
-        given=Reply(text=answer.text, cost_usd=0.0),
+        given=Reply(text=answer.text, finish_reason=answer.finish_reason, cost_usd=0.0),
     )
 
 

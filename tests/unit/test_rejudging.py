@@ -59,6 +59,19 @@ def test_a_verdict_becomes_a_comparison_that_says_where_it_is_from() -> None:
     assert known.source == Source(round="r1", session=7, verdict=1, outcome="tie", winner=None)
 
 
+def test_a_comparison_is_of_its_seeds_family_and_knows_what_was_cut_off() -> None:
+    cut = DRAFT.model_copy(update={"reply": Reply(text="the s", finish_reason="length")})
+    told = session(SEED, verdict("win", "b"))
+    told = told.model_copy(
+        update={"recorded": told.recorded.model_copy(update={"turns": (cut, REVISION)})}
+    )
+    (seed,) = comparisons(told, cast(ANNA, BEN))
+    assert seed.parent == SEED.id
+    done = rehearse(given.play(seed, cast(), given.Options()), lambda call: "?")
+    ended = [turn.reply.finish_reason for turn in done.recorded.turns[:2]]
+    assert ended == ["length", "stop"]
+
+
 def test_reference_checker_and_tags_go_along() -> None:
     seed = Seed(id="s2", prompt=SEED.prompt, reference="air", checker={"kind": "x"}, tags=("t",))
     (found,) = comparisons(session(seed, verdict("tie")), cast(ANNA, BEN))

@@ -12,7 +12,7 @@ from aaa.exporters import Row
 from aaa.exporters._columns import CHAT, Columns, answer
 from aaa.exporters._ids import row_id
 from aaa.transcripts import Transcript, pairs
-from aaa.types import Turn
+from aaa.types import Messages, Turn
 
 MADE_OF = "transcripts"
 COLUMNS: Columns = {"id": str, "messages": CHAT}
@@ -31,7 +31,22 @@ def rows(transcript: Transcript) -> Iterator[Row]:
 
 
 def _had(winner: Turn, critique: Turn) -> bool:
-    """Whether the winner's author was shown that critique."""
-    said = critique.text.strip()
-    later = winner.index > critique.index
-    return later and any(said in m.content for m in winner.call.messages if m.role == "user")
+    """Whether the winner was written with that critique in view, and it is about the answer that was revised.
+
+    Others' critiques come in a message of the user, one's own stands in the chat as it was said.
+    """
+    if winner.index < critique.index:
+        return False
+    said, chat = critique.text.strip(), winner.call.messages
+    own = winner.call.agent == critique.call.agent
+    for place, message in enumerate(chat):
+        theirs = message.role == "user" or (own and message.role == "assistant")
+        if theirs and said in message.content:
+            return _is_about(critique, chat[:place])
+    return False
+
+
+def _is_about(critique: Turn, before: Messages) -> bool:
+    """Whether the last answer before the critique was before the critic's eyes; true where there is none."""
+    revised = next((m.content for m in reversed(before) if m.role == "assistant"), "")
+    return any(revised.strip() in m.content for m in critique.call.messages)

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -429,6 +429,41 @@ def test_critiques_that_helped() -> None:
     )
     (row,) = exporters.rows(told, "trl-sft-critiques")
     assert row["messages"] == [*CONTEXT, {"role": "assistant", "content": "Name the hour."}]
+
+
+@pytest.mark.parametrize(
+    ("critic", "criticised", "role", "helped"),
+    [
+        ("pupil", "Spät.", "assistant", True),
+        ("tutor", "Spät.", "user", True),
+        ("tutor", "Spät.", "assistant", False),
+        ("tutor", "Another's answer.", "user", False),
+    ],
+)
+def test_a_critique_helped_where_it_is_about_what_was_revised(
+    critic: str, criticised: str, role: Literal["assistant", "user"], helped: bool
+) -> None:
+    given = transcript()
+    draft, revised = given.recorded.turns[:2]
+    critique = turn(2, critic, "critique", "Name the hour.")
+    seen = (*PROMPT, Message(role="user", content=f"{criticised} What is wrong?"))
+    critique = critique.model_copy(
+        update={"call": critique.call.model_copy(update={"messages": seen})}
+    )
+    chat = (
+        *PROMPT,
+        Message(role="assistant", content="Spät."),
+        Message(role=role, content="Name the hour."),
+        Message(role="user", content="Again."),
+    )
+    call = revised.call.model_copy(update={"messages": chat})
+    revised = revised.model_copy(update={"index": 5, "call": call})
+    (verdict,) = given.recorded.verdicts
+    notes = (verdict.model_copy(update={"b": 5, "ballots": ()}),)
+    told = given.model_copy(
+        update={"recorded": Recorded(turns=(draft, critique, revised), notes=notes)}
+    )
+    assert len(list(exporters.rows(told, "trl-sft-critiques"))) == helped
 
 
 def test_answers_that_a_program_checked_have_labels_of_their_own() -> None:

@@ -113,9 +113,13 @@ def judging_key(card: AgentCard, judging: Judging) -> str:
 
 def labels_hash(seeds: Iterable[Seed]) -> str:
     """Hash of the labelled pairs, whatever their order and their ids."""
-    shown = {"prompt", "reference", "checker", "comparison"}
+    told = {"prompt", "reference", "checker", "comparison"}
+    hidden = {"comparison": {"a": {"finish_reason"}, "b": {"finish_reason"}}}
     return fingerprint(
-        sorted(fingerprint(seed.model_dump(mode="json", include=shown)) for seed in seeds)
+        sorted(
+            fingerprint(seed.model_dump(mode="json", include=told, exclude=hidden))
+            for seed in seeds
+        )
     )
 
 

@@ -40,7 +40,7 @@ CARD: dict[str, Any] = {
 }
 RECIPE = {
     **{"steps": STEPS, "save_every": 2, "batch_size": 2, "rank": 2},
-    **{"eval_rows": 0, "max_length": 96},
+    **{"eval_rows": 0, "max_length": 1024},
 }
 TRAIN = [
     *("train", "{dpo}", "--method", "dpo+sft", "--model", "{model}", "--output", "{output}"),

@@ -24,9 +24,9 @@ flywheel: setup-trainers
 	@$(BIN)/aaa run flywheel --resume last
 	@$(BIN)/aaa report $$($(BIN)/aaa courses ls --limit 50 --json | $(BIN)/python -c 'import json, sys; print(next(one["id"] for one in json.load(sys.stdin)["items"] if one["scenario"] == "flywheel"))') -o $(FLYWHEEL)
 
-# three workers, on two cores too: acceptance tests mostly wait for processes
+# two workers: acceptance tests mostly wait for processes to start; three take as long on two cores
 test: check setup-trainers
-	AAA_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
+	AAA_REQUIRE_TRAINERS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -128,7 +128,15 @@ def test_finished_sessions_are_found_and_stepped_through(
         screen.wait_for(r"sessions .*6")
         screen.press("/", "tag:t1 outcome:draw", "enter")
         screen.wait_for(r"outcome:draw is none; there are win, tie, flip")
-        screen.press(*["\x7f"] * 4, "win", "enter")
+        for left in (
+            "dra",
+            "dr",
+            "d",
+            "",
+        ):  # Textual 8.2 loses keys that are read together with this one
+            screen.press("\x7f")
+            screen.wait_for(rf" tag:t1 outcome:{left} *\n")
+        screen.press("win", "enter")
         found = int(screen.wait_for(r"(\d) found")[1])
         rows = stage.api.get(f"/v1/rounds/{stage.done}/sessions?tag=t1&outcome=win").json()["items"]
         assert found == len(rows) > 0

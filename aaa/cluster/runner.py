@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -64,6 +65,8 @@ class Runner:
         self.slot = name
         self.name = f"{name}@{socket.gethostname()}:{os.getpid()}"
         self.database = Database(database_url, pool=6)
+        self._own = Database(database_url, pool=1)
+        """For what its sessions hang on: nothing that they themselves want of the database stands before it."""
         self.journal = Journal(self.database)
         self._end = GroupCommit[End, None](
             partial(end_sessions, self.database), lambda end: end.claim.session
@@ -93,39 +96,51 @@ class Runner:
         if self._loop is not None:
             await asyncio.gather(self._loop, return_exceptions=True)
         await self.database.close()
+        await self._own.close()
         await flush()
         return len(driving)
 
     async def _run(self) -> None:
-        beat = look = 0.0
-        clock = asyncio.get_running_loop().time
+        """Renew, obey, claim, over and over.
+
+        After a time in which nobody could renew (the database was away, or it, this process or the machine
+        stood still), leases that ended say nothing about their owners: those first have time to renew.
+        """
+        beat = look = trusted = 0.0
+        clock, beat_s = asyncio.get_running_loop().time, self.lease_s / 4
         taken_over = False
+        passed = time.time()  # by the wall: it goes on while a machine sleeps
         while not self.stopping:
+            if time.time() - passed > beat_s:
+                beat, trusted = 0.0, clock() + beat_s
+            passed = time.time()
             try:
                 if not taken_over:
-                    await take_over(self.database, self.slot, self.name)
+                    await take_over(self._own, self.slot, self.name)
                     taken_over = True
                 if clock() >= beat:
-                    beat = clock() + self.lease_s / 4
+                    beat = clock() + beat_s
                     await self._renew()
                 if clock() >= look:
                     look = clock() + LOOK_S
                     await self._obey()
-                await self._claim()
-            except StoreError as error:  # it may be away for a while; leases tell if for too long
+                await self._claim(expired=clock() >= trusted)
+            except StoreError as error:
                 log.warning("runner %s: %s", self.name, error)
-                beat = 0.0
                 await asyncio.sleep(0.5)
+                beat, trusted = 0.0, clock() + beat_s
             except Exception:
                 log.exception("runner %s: a pass failed", self.name)
                 await asyncio.sleep(1)
             await asyncio.sleep(TICK_S)
 
-    async def _claim(self) -> None:
+    async def _claim(self, *, expired: bool) -> None:
         room = self.room - len(self._driving)
         if room <= 0:
             return
-        for claim in await claim_sessions(self.database, self.name, room, self.lease_s):
+        for claim in await claim_sessions(
+            self._own, self.name, room, self.lease_s, expired=expired
+        ):
             older = self._driving.get(claim.session)
             if older is not None:  # our own lease ran out, and we took it again: one drives it
                 older[1].cancel()
@@ -142,8 +157,8 @@ class Runner:
     async def _renew(self) -> None:
         claims = [claim for claim, _ in self._driving.values()]
         info = {"sessions": len(claims)}
-        await heartbeat(self.database, self.name, "runner", socket.gethostname(), os.getpid(), info)
-        kept = await renew(self.database, claims, self.lease_s)
+        await heartbeat(self._own, self.name, "runner", socket.gethostname(), os.getpid(), info)
+        kept = await renew(self._own, claims, self.lease_s)
         for claim in claims:
             mine = self._driving.get(claim.session)
             if claim.session not in kept and mine is not None and mine[0] == claim:
@@ -154,7 +169,7 @@ class Runner:
         mine: dict[str, list[int]] = defaultdict(list)
         for claim, _ in self._driving.values():
             mine[claim.round].append(claim.session)
-        for round_id, wanted in (await wanted_of(self.database, mine)).items():
+        for round_id, wanted in (await wanted_of(self._own, mine)).items():
             ids = sorted(mine[round_id], reverse=True)
             if wanted.status != "running":
                 self._leaving |= dict.fromkeys(ids, wanted.status)

@@ -54,11 +54,11 @@ class Claim(Value):
 
 
 async def claim_sessions(
-    database: Database, runner: str, room: int, lease_s: float = LEASE_S
+    database: Database, runner: str, room: int, lease_s: float = LEASE_S, *, expired: bool = True
 ) -> list[Claim]:
     """Take up to `room` sessions of running rounds; the round with the fewest running comes first.
 
-    Free are queued sessions and those whose lease ran out. `SKIP LOCKED`: two runners never wait for
+    Free are queued sessions and, where `expired`, those whose lease ran out. `SKIP LOCKED`: two runners never wait for
     each other over a session. A round never has more running than its `concurrency`.
     """
     claims: list[Claim] = []
@@ -74,7 +74,7 @@ async def claim_sessions(
             share = ceil((room - len(claims)) / (len(live) - number))
             if share <= 0:
                 break
-            claims += await _claim_of(connection, row, runner, share, lease_s)
+            claims += await _claim_of(connection, row, runner, share, lease_s, expired=expired)
         if claims:
             hit("claim.inside")
     if claims:
@@ -83,20 +83,20 @@ async def claim_sessions(
 
 
 async def _claim_of(
-    connection: AsyncConnection, row: Any, runner: str, room: int, lease_s: float
+    connection: AsyncConnection, row: Any, runner: str, room: int, lease_s: float, *, expired: bool
 ) -> list[Claim]:
-    expired = await _take(connection, row.id, runner, _expired(), room, lease_s)
-    fresh_room = min(room - len(expired), row.concurrency - row.sessions_running)
+    left = await _take(connection, row.id, runner, _expired(), room if expired else 0, lease_s)
+    fresh_room = min(room - len(left), row.concurrency - row.sessions_running)
     fresh = await _take(
         connection, row.id, runner, sessions.c.status == "queued", fresh_room, lease_s
     )
-    if expired or fresh:
+    if left or fresh:
         happened = [
             (
                 "session.started",
                 {"session": c.session, "seed": c.seed.id, "runner": runner, "epoch": c.epoch},
             )
-            for c in (*expired, *fresh)
+            for c in (*left, *fresh)
         ]
         if row.status == "queued":
             await connection.execute(
@@ -111,7 +111,7 @@ async def _claim_of(
             happened,
             {"sessions_running": len(fresh), "sessions_queued": -len(fresh)},
         )
-    return [*expired, *fresh]
+    return [*left, *fresh]
 
 
 def _expired() -> ColumnElement[bool]:

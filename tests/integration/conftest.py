@@ -13,7 +13,7 @@ from aaa.catalogue import Catalogue
 from aaa.settings import Settings
 from aaa.store.database import Database
 from tests.catalogues import small_catalogue
-from tests.postgres import cloned_database, embedded_server, empty_database
+from tests.postgres import Server, cloned_database, embedded_server, empty_database
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +35,13 @@ def empty_database_url(template_url: str) -> Iterator[str]:
     """The URL of a database without any table."""
     with empty_database(template_url) as url:
         yield url
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that this test may stop, with a migrated database."""
+    with embedded_server() as url:
+        yield Server(url)
 
 
 @pytest.fixture

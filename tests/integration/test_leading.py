@@ -1,21 +1,12 @@
 """Who leads: one supervisor per database, which a restart of the server does not unseat."""
 
 import asyncio
-from collections.abc import Iterator
 
-import pytest
 from sqlalchemy import text
 
 from aaa.store.database import Database
 from aaa.store.leases import leading
-from tests.postgres import Server, embedded_server
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    """A server that this test may stop."""
-    with embedded_server() as url:
-        yield Server(url)
+from tests.postgres import Server
 
 
 async def test_a_restart_of_the_server_does_not_unseat_the_leader(server: Server) -> None:

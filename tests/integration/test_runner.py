@@ -3,15 +3,19 @@
 import asyncio
 from collections import Counter
 
+from sqlalchemy import func, select, text, update
+
 from aaa.asking import Amount, Attempt, Wish
 from aaa.catalogue import Catalogue
 from aaa.cluster.line import Granted, Said
 from aaa.cluster.runner import Runner
-from aaa.store.database import Database
+from aaa.store.database import Database, patiently
 from aaa.store.journal import Journal
 from aaa.store.rounds import create_round, get_round
+from aaa.store.tables import sessions
 from aaa.types import Reply, Turn
 from tests.playing import say
+from tests.postgres import Server
 
 AWAY_AT = 2
 """The call during which the database is away."""
@@ -45,4 +49,56 @@ async def test_a_session_goes_on_from_its_journal_where_the_database_was_away(
     await runner.stop()
     await running
     assert asked.pop(AWAY_AT) == 2
+    assert set(asked.values()) == {1}
+
+
+class _Slow(Runner):
+    """A runner that takes its time to renew."""
+
+    async def _renew(self) -> None:
+        await asyncio.sleep(1.5)
+        await super()._renew()
+
+
+async def _end_leases(database: Database) -> None:
+    async with database.begin() as connection:
+        ran_out = func.now() - text("interval '1 second'")
+        await connection.execute(update(sessions).values(lease_until=ran_out))
+
+
+async def test_after_an_outage_a_session_stays_with_its_owner(
+    server: Server, catalogue: Catalogue
+) -> None:
+    """Nobody could renew meanwhile: each runner first has time to, before others take what ran out."""
+    database = Database(server.url)
+    scenario, folder = catalogue.scenario("small", {})
+    script, seeds = catalogue.prepare(scenario, folder)
+    made = await create_round(database, script, seeds)
+    asked: Counter[tuple[int, int]] = Counter()
+    go_on = asyncio.Event()
+
+    async def seat(_: str, wish: Wish) -> Granted:
+        asked[wish.session, wish.index] += 1
+        await go_on.wait()
+        turn = Turn(index=wish.index, call=wish.call, reply=Reply(text=say(wish.call)))
+        return Granted(said=Said.of(turn))
+
+    lease_s = 16.0
+    owner = _Slow("runner-0", server.url, seat, lease_s=lease_s)
+    other = Runner("runner-1", server.url, seat, lease_s=lease_s)
+    running = [asyncio.create_task(owner.run())]
+    async with asyncio.timeout(60):
+        while len(asked) < len(seeds):
+            await asyncio.sleep(0.05)
+        running.append(asyncio.create_task(other.run()))
+        await asyncio.to_thread(server.away, 1)
+        await patiently(lambda: _end_leases(database))  # as if it had been longer than a lease
+        await asyncio.sleep(3)
+        go_on.set()
+        while (await get_round(database, made.id)).status != "completed":
+            await asyncio.sleep(0.05)
+        await asyncio.gather(owner.stop(), other.stop(), *running)
+    async with database.begin() as connection:
+        assert set(await connection.scalars(select(sessions.c.epoch))) == {1}
+    await database.close()
     assert set(asked.values()) == {1}

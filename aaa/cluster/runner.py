@@ -66,7 +66,7 @@ class Runner:
         self.name = f"{name}@{socket.gethostname()}:{os.getpid()}"
         self.database = Database(database_url, pool=6)
         self._own = Database(database_url, pool=1)
-        """For what its sessions hang on: nothing that they themselves want of the database stands before it."""
+        """For what its sessions hang on: what they themselves want of the database never stands before it."""
         self.journal = Journal(self.database)
         self._end = GroupCommit[End, None](
             partial(end_sessions, self.database), lambda end: end.claim.session

@@ -58,8 +58,8 @@ async def claim_sessions(
 ) -> list[Claim]:
     """Take up to `room` sessions of running rounds; the round with the fewest running comes first.
 
-    Free are queued sessions and, where `expired`, those whose lease ran out. `SKIP LOCKED`: two runners never wait for
-    each other over a session. A round never has more running than its `concurrency`.
+    Free are queued sessions and, where `expired`, those whose lease ran out. `SKIP LOCKED`: two runners
+    never wait for each other over a session. A round never has more running than its `concurrency`.
     """
     claims: list[Claim] = []
     async with database.begin() as connection:

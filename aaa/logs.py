@@ -2,7 +2,8 @@
 
 A line tells the round and session that its task works for (`here.py`). Secrets of the environment are masked;
 what a provider or a model said can neither steer a terminal nor break a line. Lines go to stderr, or to a
-file that several processes share and that is turned over before it grows past `LARGEST_FILE`. Left out: a
+file that several processes share and that is turned over before it grows past `LARGEST_FILE`. What goes wrong
+over and over is told once a minute, with how often it was. Left out: a
 choice of levels (plain tells warnings, JSON also what our own code finds worth telling), shipping lines
 elsewhere.
 """
@@ -27,6 +28,10 @@ LONGEST_MESSAGE, LONGEST_ERROR = 2_000, 8_000
 """Characters of a message, and of a traceback, whose end tells most."""
 LONGEST_READ = 50_000
 """Longer ones are cut before secrets are looked for: the search takes time."""
+REPEAT_S = 60.0
+"""The same warning or error again within so long is counted, not told."""
+MOST_KNOWN = 1_000
+"""Different warnings and errors whose repeats are counted."""
 LARGEST_FILE = 8 * 2**20
 """Bytes; one file of that size is kept beside the one that is written."""
 
@@ -36,6 +41,7 @@ def set_up(settings: Settings, process: str, environ: Mapping[str, str] | None =
     secrets = secrets_in(os.environ if environ is None else environ)
     handler = _Appending(settings.log_file) if settings.log_file else _Standard()
     is_json = settings.log == "json"
+    handler.addFilter(_Repeats())
     handler.setFormatter(_Json(process, secrets) if is_json else _Plain(secrets))
     root = logging.getLogger()
     for old in [one for one in root.handlers if isinstance(one, _Appending | _Standard)]:
@@ -117,6 +123,29 @@ class _Appending(logging.Handler):
             return False
 
 
+class _Repeats(logging.Filter):
+    """Keeps a warning or error that was told a short while ago back; the next one has their number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[int, tuple[float, int]] = {}
+        """Hash of what was told -> when, and how often it came again since."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        what = hash((record.name, _message(record), _raised(record), tuple(_place().items())))
+        at, again = self._told.get(what, (-REPEAT_S, 0))
+        if record.created - at < REPEAT_S:
+            self._told[what] = at, again + 1
+            return False
+        record.again = again
+        self._told[what] = record.created, 0
+        while len(self._told) > MOST_KNOWN:
+            del self._told[next(iter(self._told))]
+        return True
+
+
 class _Plain(logging.Formatter):
     """`WARNING aaa.cluster.seat: what [round session turn]`, and a traceback below it."""
 
@@ -127,6 +156,8 @@ class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         where = " ".join(f"{name} {value}" for name, value in _place().items())
         line = _told(record, self._secrets).replace("\n", " ⏎ ")
+        if again := _again(record):
+            line += f" (and {again} times since it was last told)"
         line = f"{record.levelname} {record.name}: {line}" + (f" [{where}]" if where else "")
         error = _error(record, self._secrets)
         return line + (f"\n{error}" if error else "")
@@ -150,6 +181,8 @@ class _Json(logging.Formatter):
             "message": _told(record, self._secrets),
             **_place(),
         }
+        if again := _again(record):
+            line["again"] = again
         error = _error(record, self._secrets)
         return json.dumps(line | ({"error": error} if error else {}))
 
@@ -164,20 +197,33 @@ def _place() -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _told(record: logging.LogRecord, secrets: tuple[str, ...]) -> str:
-    """The message; where its arguments do not fit it, as much as can be told."""
+def _message(record: logging.LogRecord) -> str:
+    """Where its arguments do not fit it, as much as can be told."""
     try:
-        message = record.getMessage()
+        return record.getMessage()
     except Exception:  # noqa: BLE001 (a faulty log call must not cost its line)
-        message = f"{record.msg} {record.args!r}"
-    message = _safe(message[:LONGEST_READ], secrets)
+        return f"{record.msg} {record.args!r}"
+
+
+def _told(record: logging.LogRecord, secrets: tuple[str, ...]) -> str:
+    message = _safe(_message(record)[:LONGEST_READ], secrets)
     return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
 
 
-def _error(record: logging.LogRecord, secrets: tuple[str, ...]) -> str:
+def _again(record: logging.LogRecord) -> int:
+    """How often it came since it was last told."""
+    return getattr(record, "again", 0)
+
+
+def _raised(record: logging.LogRecord) -> str:
+    """The exception's traceback; empty where there is none."""
     if not record.exc_info or record.exc_info[1] is None:
         return ""
-    told = _safe("".join(traceback.format_exception(record.exc_info[1]))[-LONGEST_READ:], secrets)
+    return "".join(traceback.format_exception(record.exc_info[1]))
+
+
+def _error(record: logging.LogRecord, secrets: tuple[str, ...]) -> str:
+    told = _safe(_raised(record)[-LONGEST_READ:], secrets)
     return told.strip() if len(told) <= LONGEST_ERROR else "…" + told[1 - LONGEST_ERROR :].strip()
 
 

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,40 @@ def _write(place: Path, who: int) -> None:
     set_up(settings(place), f"p{who}", {})
     for n in range(200):
         log.warning("%s", n)
+
+
+@pytest.mark.parametrize("form", ["json", "plain"])
+def test_what_goes_wrong_over_and_over_is_told_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """A pass that fails twice a second would fill the file with its traceback."""
+    set_up(settings(tmp_path, form), "supervisor", {})
+
+    def fails(at: float) -> None:
+        monkeypatch.setattr(time, "time", lambda: at)
+        try:
+            raise ValueError("no")
+        except ValueError:
+            log.exception("a pass failed")
+        log.warning("another thing")
+
+    for at in (1000.0, 1000.5, 1059.0, 1061.0, 1062.0):
+        fails(at)
+    text = (tmp_path / "logs" / "x.log").read_text("utf-8")
+    assert text.count("ValueError: no") == text.count("another thing") == 2
+    assert text.count('"again": 2' if form == "json" else "(and 2 times since") == 2
+
+
+def test_what_differs_is_told(tmp_path: Path) -> None:
+    """By logger, message, error or session; and what is no warning always is."""
+    set_up(settings(tmp_path), "supervisor", {})
+    for number in range(logs.MOST_KNOWN + 10):
+        log.warning("number %s", number)
+    log.warning("number 0")  # forgotten by now
+    log.getChild("other").warning("number 0")
+    for _ in range(2):
+        log.info("a session ended")
+    assert len(lines(tmp_path)) == logs.MOST_KNOWN + 10 + 4
 
 
 def test_several_processes_share_a_file_that_does_not_grow(

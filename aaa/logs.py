@@ -3,9 +3,8 @@
 A line tells the round and session that its task works for (`here.py`). Secrets of the environment are masked;
 what a provider or a model said can neither steer a terminal nor break a line. Lines go to stderr, or to a
 file that several processes share and that is turned over before it grows past `LARGEST_FILE`. What goes wrong
-over and over is told once a minute, with how often it was. Left out: a
-choice of levels (plain tells warnings, JSON also what our own code finds worth telling), shipping lines
-elsewhere.
+over and over is told once a minute, with how often it was. Left out: a choice of levels (plain tells
+warnings, JSON also what our own code finds worth telling), shipping lines elsewhere.
 """
 
 import fcntl

@@ -128,12 +128,8 @@ def test_finished_sessions_are_found_and_stepped_through(
         screen.wait_for(r"sessions .*6")
         screen.press("/", "tag:t1 outcome:draw", "enter")
         screen.wait_for(r"outcome:draw is none; there are win, tie, flip")
-        for left in (
-            "dra",
-            "dr",
-            "d",
-            "",
-        ):  # Textual 8.2 loses keys that are read together with this one
+        # Textual 8.2 loses keys that are read together with a backspace
+        for left in ("dra", "dr", "d", ""):
             screen.press("\x7f")
             screen.wait_for(rf" tag:t1 outcome:{left} *\n")
         screen.press("win", "enter")

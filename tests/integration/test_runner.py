@@ -1,8 +1,11 @@
 """A runner on a real database: its seats are a function, no Ray."""
 
 import asyncio
+import time
 from collections import Counter
+from types import SimpleNamespace
 
+import pytest
 from sqlalchemy import func, select, text, update
 
 from aaa.asking import Amount, Attempt, Wish
@@ -66,8 +69,9 @@ async def _end_leases(database: Database) -> None:
         await connection.execute(update(sessions).values(lease_until=ran_out))
 
 
+@pytest.mark.parametrize("what", ["the database was away", "the machine slept"])
 async def test_after_an_outage_a_session_stays_with_its_owner(
-    server: Server, catalogue: Catalogue
+    server: Server, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """Nobody could renew meanwhile: each runner first has time to, before others take what ran out."""
     database = Database(server.url)
@@ -91,7 +95,12 @@ async def test_after_an_outage_a_session_stays_with_its_owner(
         while len(asked) < len(seeds):
             await asyncio.sleep(0.05)
         running.append(asyncio.create_task(other.run()))
-        await asyncio.to_thread(server.away, 1)
+        if what == "the machine slept":
+            await asyncio.sleep(1)
+            later = SimpleNamespace(time=lambda: time.time() + 100)
+            monkeypatch.setattr("aaa.cluster.runner.time", later)
+        else:
+            await asyncio.to_thread(server.away, 1)
         await patiently(lambda: _end_leases(database))  # as if it had been longer than a lease
         await asyncio.sleep(3)
         go_on.set()

@@ -60,7 +60,9 @@ class Options(Value):
     paragraphs: Range | None = None
     """Separated by an empty line, or by a line of `***` or `---`."""
     bullets: Range | None = None
-    """Lines that begin with `-`, `*`, `+` or `•`, or with a number and `.` or `)`."""
+    """Lines that begin with `-`, `*`, `+` or `•`."""
+    numbered: Range | None = None
+    """Lines that begin with a number and `.` or `)`."""
     headings: Range | None = None
     """Markdown headings."""
     sections: dict[str, Range] = Field({}, max_length=20)
@@ -155,7 +157,8 @@ def _keywords(text: str, options: Options) -> Iterator[Constraint]:
 
 _NO_SPACES = re.compile(r"[぀-ヿ㐀-䶿一-鿿豈-﫿฀-๿]")
 _END = re.compile(r"[.!?…।۔؟]+(?=[\"'”’)\]]*(?:\s|\Z))|[。！？]+")
-_BULLET = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
+_BULLET = re.compile(r"^[ \t]*[-*+•][ \t]+\S", re.MULTILINE)
+_NUMBERED = re.compile(r"^[ \t]*\d{1,3}[.)][ \t]+\S", re.MULTILINE)
 _HIGHLIGHT = re.compile(r"(?<![*\w])(\*{1,2})(?=[^\s*])[^*\n]{0,500}?(?<=[^\s*])\1(?![*\w])")
 
 
@@ -205,6 +208,7 @@ _COUNTS: dict[str, Callable[[str], int]] = {
     "lines": _lines,
     "paragraphs": _paragraphs,
     "bullets": lambda text: len(_BULLET.findall(text)),
+    "numbered": lambda text: len(_NUMBERED.findall(text)),
     "headings": lambda text: len(re.findall(r"^#{1,6}[ \t]+\S", text, re.MULTILINE)),
     "highlights": lambda text: len(_HIGHLIGHT.findall(text)),
     "placeholders": lambda text: len(re.findall(r"\[[^\[\]\n]{1,200}\]", text)),

@@ -121,7 +121,7 @@ def bullets(chance: Chance) -> Made:
     )
     number = listed.count("- ")
     what = {"kinds": plural(kind), "n": NUMBERS[number - 1]}
-    return Made(what, form(bullets=times(number), lines=times(number)), listed)
+    return Made(what, form(bullets=times(number), lines=times(number), no="*+•"), listed)
 
 
 def plural(word: str) -> str:

@@ -99,6 +99,29 @@ class Server:
         log = f"{self.folder}/log"
         run_as_server("pg_ctl", "-w", "-D", self.folder, "-o", options, "-l", log, "start")
 
+    @contextmanager
+    def followed(self) -> Iterator["Server"]:
+        """A second server that follows this one, for as long as it is not told to lead."""
+        folder, owned = Path(f"{self.folder}-standby"), Path(self.folder).stat()
+        folder.mkdir(mode=0o700)
+        os.chown(folder, owned.st_uid, owned.st_gid)
+        link = make_url(self.url).set(query={"host": self.folder}, drivername="postgresql")
+        leader = link.render_as_string(hide_password=False)
+        run_as_server("pg_basebackup", "-D", str(folder), "-d", leader, "-R", "-c", "fast")
+        for lock in folder.glob(".s.PGSQL.*.lock"):
+            lock.unlink()
+        standby = Server(str(make_url(self.url).set(query={"host": str(folder)})))
+        try:
+            standby.start()
+            yield standby
+        finally:
+            standby.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def lead(self) -> None:
+        """Follow nobody from now on."""
+        run_as_server("pg_ctl", "-w", "-D", self.folder, "promote")
+
     def away(self, for_s: float) -> None:
         """Gone for so long."""
         self.stop()

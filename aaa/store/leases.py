@@ -23,7 +23,6 @@ from sqlalchemy import (
     func,
     select,
     text,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -32,6 +31,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.asking import LeaseLost
+from aaa.errors import StoreError
 from aaa.failpoints import hit
 from aaa.store.database import Database
 from aaa.store.events import append
@@ -361,6 +361,8 @@ async def alive(database: Database, kinds: Iterable[str], within_s: float = 15) 
 
 
 LEADER_LOCK = 4_202_611_220_002
+_WRITES = select(func.current_setting("transaction_read_only") == "off")
+_AWAY = (DBAPIError, PoolTimeout, StoreError)
 Still = Callable[[], Awaitable[bool]]
 
 
@@ -368,44 +370,57 @@ Still = Callable[[], Awaitable[bool]]
 async def leading(database: Database, stop: asyncio.Event) -> AsyncIterator[Still]:
     """Wait to become the one supervisor of this database (or for `stop`); gives a check that we lead.
 
-    A session-level advisory lock on a connection of its own: it ends with the process or its link. While the
-    server is away nobody can lead, so whoever led goes on, and takes the lock again when it is back.
+    While the server is away nobody can lead, so whoever led goes on, and takes the lock again when it is
+    back. One that takes no writes is as good as away: a standby would lend a lock beside that of the server
+    it follows.
     """
-    held: AsyncConnection | None = None
-
-    async def take() -> bool:
-        nonlocal held
-        if held is not None:
-            try:
-                return bool(await held.scalar(select(true())))
-            except DBAPIError:
-                await _hang_up(held)
-        held = None
-        connection = await database.engine.connect()
-        try:
-            connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            if await connection.scalar(select(func.pg_try_advisory_lock(LEADER_LOCK))):
-                held = connection
-        finally:
-            if held is None:
-                await _hang_up(connection)
-        return held is not None
-
-    async def still() -> bool:
-        with contextlib.suppress(DBAPIError, PoolTimeout):
-            return await take()
-        return True
-
+    lock = _Lock(database)
     try:
         leads = False
         while not (leads or stop.is_set()):
-            with contextlib.suppress(DBAPIError, PoolTimeout):
-                leads = await take()
+            with contextlib.suppress(*_AWAY):
+                leads = await lock.take()
             if not leads:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), 0.5)
-        yield still
+        yield lock.still
     finally:
+        await lock.drop()
+
+
+class _Lock:
+    """The leader's: an advisory lock on a connection of its own, that ends with the process or its link."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._held: AsyncConnection | None = None
+
+    async def take(self) -> bool:
+        """Whether it is ours, now or still. Raises one of `_AWAY`."""
+        if self._held is not None:
+            with contextlib.suppress(DBAPIError):
+                if await self._held.scalar(_WRITES):
+                    return True
+        await self.drop()
+        connection = await self._database.engine.connect()
+        try:
+            connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not await connection.scalar(_WRITES):
+                raise StoreError("the database takes no writes")
+            if await connection.scalar(select(func.pg_try_advisory_lock(LEADER_LOCK))):
+                self._held = connection
+        finally:
+            if self._held is None:
+                await _hang_up(connection)
+        return self._held is not None
+
+    async def still(self) -> bool:
+        with contextlib.suppress(*_AWAY):
+            return await self.take()
+        return True
+
+    async def drop(self) -> None:
+        held, self._held = self._held, None
         if held is not None:
             await _hang_up(held)
 

@@ -49,6 +49,18 @@ async def test_who_lost_the_lock_to_another_does_not_lead(database: Database) ->
     await other.close()
 
 
+async def test_nobody_leads_by_a_standby(server: Server) -> None:
+    """It would lend its lock beside that of the server it follows, and two would lead."""
+    with server.followed() as standby:
+        database, stop = Database(standby.url), asyncio.Event()
+        waiting = asyncio.create_task(_lead(database, stop))
+        await asyncio.sleep(1.5)
+        assert not waiting.done()
+        await asyncio.to_thread(standby.lead)
+        assert await asyncio.wait_for(waiting, 30)
+        await database.close()
+
+
 async def _lead(database: Database, stop: asyncio.Event) -> bool:
     async with leading(database, stop) as still:
         return await still()

@@ -120,9 +120,12 @@ class Rehearsal(NamedTuple):
 
 
 def newest_passes(wish: CheckWish) -> Checks:
-    """Checks made up for a rehearsal: the answer given last passes, so that the play goes on the longest."""
-    newest = max(wish.answers)
-    return {index: Check(score=float(index == newest)) for index in wish.answers}
+    """Checks made up for a rehearsal, so that it goes on the longest: of several answers the last passes.
+
+    One alone does not: where it did, there would be nothing to improve.
+    """
+    passing = max(wish.answers) if len(wish.answers) > 1 else None
+    return {index: Check(score=float(index == passing)) for index in wish.answers}
 
 
 def rehearse(

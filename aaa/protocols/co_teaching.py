@@ -16,10 +16,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from aaa.play import Play, together, try_all
+from aaa.play import Play, check_all, together, try_all
 from aaa.prompts import prompts_beside, shown
 from aaa.protocols._moves import answer_call, answered, concluded, judged, says_something
-from aaa.types import Agent, Call, Cast, Message, Sampling, Seed, Turn, Value, Verdict
+from aaa.types import Agent, Call, Cast, Check, Message, Sampling, Seed, Turn, Value, Verdict
 
 PROMPTS = prompts_beside(__file__)
 SEATS = {
@@ -45,6 +45,8 @@ class Options(Value):
     """Whether answers are taught and judged at the end of the chat only, or at every turn of it."""
     user_tokens: int | None = Field(None, ge=1)
     """Longest message of the simulated user; `None` leaves it to the agent's card."""
+    skip_passed: bool = False
+    """Do not criticise an answer that passes its seed's checker: it has nothing to gain by it."""
     demonstrate: bool = False
     """Have teachers answer too, and judge each student's final answer against theirs."""
 
@@ -126,6 +128,8 @@ def _improve(seed: Seed, cast: Cast, options: Options, draft: Turn) -> Play[Turn
     answer = draft
     teachers = [one for one in cast["teacher"] if one.name != draft.call.agent]
     for _ in range(options.rounds):
+        if options.skip_passed and (yield from _passes(seed, answer)):
+            break
         critiques = answered(
             (yield from try_all(_critique(one, seed, answer, options) for one in teachers))
         )
@@ -139,6 +143,13 @@ def _improve(seed: Seed, cast: Cast, options: Options, draft: Turn) -> Play[Turn
             break
         answer = revised
     return answer
+
+
+def _passes(seed: Seed, answer: Turn) -> Play[bool]:
+    if seed.checker is None:
+        return False
+    found = (yield from check_all(seed.checker, (answer,)))[answer.index]
+    return isinstance(found, Check) and found.passed
 
 
 def _one_answer(seed: Seed, cast: Cast, options: Options) -> Play[tuple[Turn, ...]]:

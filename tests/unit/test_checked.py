@@ -262,7 +262,7 @@ def test_plays_side_by_side_get_their_own_checks() -> None:
         return (yield from check_all(CHECKER, [turn(index, str(index))]))
 
     done = rehearse(together(one(i) for i in range(3)), lambda _: "")
-    assert done.result == tuple({i: Check(score=1)} for i in range(3))
+    assert done.result == tuple({i: Check(score=0)} for i in range(3))
 
 
 def test_an_estimate_counts_no_judge_where_the_checker_decides() -> None:

@@ -11,7 +11,20 @@ from aaa.errors import InputError
 from aaa.estimate import estimate
 from aaa.play import CallRefused, Rehearsal, rehearse
 from aaa.protocols import co_teaching
-from aaa.types import Agent, Call, Cast, Failure, Judging, Reply, Seed, Turn, fingerprint
+from aaa.types import (
+    Agent,
+    Call,
+    Cast,
+    Check,
+    CheckFailure,
+    CheckWish,
+    Failure,
+    Judging,
+    Reply,
+    Seed,
+    Turn,
+    fingerprint,
+)
 from tests.catalogues import small_catalogue
 from tests.classroom import ANNA, BEN, JUDGE, TEACHER, user
 from tests.resuming import resumes
@@ -374,3 +387,37 @@ def test_a_dry_run_counts_the_most_that_may_be_asked(tmp_path: Any) -> None:
         "message": 2,
         "ballot": 2 * verdicts * lessons,
     }
+
+
+CHECKED = SEED.model_copy(update={"checker": {"kind": "exact", "value": "right"}})
+
+
+def drafting(text: str) -> Callable[[Call], Reply]:
+    return lambda call: Reply(text=text) if call.purpose == "draft" else reply(call)
+
+
+@pytest.mark.parametrize(("draft", "criticised"), [("right", 0), ("wrong", 1)])
+def test_an_answer_that_passes_may_be_left_alone(draft: str, criticised: int) -> None:
+    seats, options = cast(students=(ANNA,)), co_teaching.Options(skip_passed=True)
+
+    def by_text(wish: CheckWish) -> dict[int, Check | CheckFailure]:
+        return {at: Check(score=float(text == "right")) for at, text in wish.answers.items()}
+
+    done = rehearse(co_teaching.play(CHECKED, seats, options), drafting(draft), check=by_text)
+    assert purposes(done)["critique"] == criticised
+    assert purposes(played(seats, drafting(draft), CHECKED))["critique"] == 1
+
+
+def test_a_checker_that_cannot_tell_spares_no_critique() -> None:
+    seats, options = cast(students=(ANNA,)), co_teaching.Options(skip_passed=True)
+
+    def unable(wish: CheckWish) -> dict[int, Check | CheckFailure]:
+        return {at: CheckFailure(kind="timeout", message="no") for at in wish.answers}
+
+    done = rehearse(co_teaching.play(CHECKED, seats, options), drafting("right"), check=unable)
+    assert purposes(done)["critique"] == 1
+
+
+def test_an_estimate_counts_every_critique() -> None:
+    done = played(cast(students=(ANNA,)), seed=CHECKED, skip_passed=True, rounds=3)
+    assert purposes(done)["critique"] == 3

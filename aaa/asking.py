@@ -19,7 +19,7 @@ from aaa.gate import Gate, Held, RoundStopped
 from aaa.here import work_for
 from aaa.models import Model, Request
 from aaa.pace import Ticket, heeded_s
-from aaa.scenario import USUAL_TOKENS, AgentCard, Limits, Price
+from aaa.scenario import MOST_USD, USUAL_TOKENS, AgentCard, Limits, Price
 from aaa.types import (
     Call,
     ChoiceShape,
@@ -90,8 +90,8 @@ class Journal(Protocol):
         """Record that an attempt brought nothing, and whether another follows."""
         ...
 
-    async def abandon(self, wish: Wish, attempt: Attempt) -> None:
-        """Record that an attempt was broken off: what it reserved counts as spent."""
+    async def abandon(self, wish: Wish, attempt: Attempt, *, asked: bool) -> None:
+        """Record that an attempt was broken off: once asked, what it reserved counts as spent."""
         ...
 
 
@@ -235,6 +235,12 @@ class Asker:
         hit("begin.after")
         try:
             await self.gate.unheld(wish.round)
+        except BaseException as stopped:
+            self.gate.unused(ticket)
+            if isinstance(stopped, RoundStopped):
+                await self.journal.abandon(wish, begun, asked=False)
+            raise
+        try:
             asked_at = self.gate.clock()
             turn = await self.gate.carry(wish.round, _attempt(self.model, request, wish))
         except ModelError as error:
@@ -242,7 +248,7 @@ class Asker:
             return Nothing(begun, error, self.gate.clock() - asked_at)
         except RoundStopped:
             self.gate.gone()
-            await self.journal.abandon(wish, begun)
+            await self.journal.abandon(wish, begun, asked=True)
             raise
         except BaseException:
             self.gate.gone()
@@ -338,5 +344,13 @@ def _prompt_bytes(request: Request) -> int:
 
 
 def clean(reply: Reply) -> Reply:
-    """The reply as PostgreSQL and JSON can hold it."""
-    return reply.model_copy(update={"text": storable(reply.text)})
+    """The reply as PostgreSQL and JSON can hold it; figures that cannot be are unknown."""
+    counts = {name: _count(getattr(reply, name)) for name in ("prompt_tokens", "completion_tokens")}
+    cost = reply.cost_usd
+    if cost is not None and not 0 <= cost <= MOST_USD:
+        cost = None
+    return reply.model_copy(update={"text": storable(reply.text), "cost_usd": cost, **counts})
+
+
+def _count(tokens: int | None) -> int | None:
+    return tokens if tokens is not None and 0 <= tokens < 2**31 else None

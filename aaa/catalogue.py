@@ -16,7 +16,7 @@ from aaa import plugins
 from aaa.errors import InputError, NotFound
 from aaa.judges import eligible
 from aaa.protocols import given
-from aaa.scenario import NAME, AgentCard, Scenario, with_lines
+from aaa.scenario import NAME, AgentCard, Scenario, Seeds, with_lines
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
 from aaa.types import Agent, Cast, Seed, Value, fingerprint
@@ -32,6 +32,13 @@ class Script(Value):
     cast: Cast
     source: str
     """Hash of the source of protocol and judging play; a changed play refuses an old journal."""
+
+    def without_seeds(self) -> "Script":
+        """As it is stored: read at every look at the round, whose sessions hold its seeds."""
+        if self.scenario.seeds.inline is None:
+            return self
+        scenario = self.scenario.model_copy(update={"seeds": Seeds(inline=())})
+        return self.model_copy(update={"scenario": scenario})
 
 
 class Catalogue:

@@ -1,4 +1,4 @@
-"""Routes of sessions: a round's list, and one with its whole transcript."""
+"""Routes of sessions: a round's list and its seeds, and one with its whole transcript."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,16 +10,16 @@ from aaa.api.problems import errors
 from aaa.api.shapes import SessionShape
 from aaa.errors import InputError
 from aaa.store.database import Database
-from aaa.store.reading import SessionSummary, Wanted, get_session, list_sessions
+from aaa.store.reading import SessionSummary, Wanted, get_session, list_seeds, list_sessions
 from aaa.store.rounds import get_round
-from aaa.types import Outcome
+from aaa.types import Outcome, Seed
 
 SessionStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 LARGEST_ID = 2**63 - 1
 
 
 def routes(database: Database) -> APIRouter:
-    """`/v1/rounds/{round_id}/sessions` and `/v1/sessions/{session_id}`."""
+    """`/v1/rounds/{round_id}/sessions`, `…/seeds` and `/v1/sessions/{session_id}`."""
     router = APIRouter(prefix="/v1", tags=["sessions"])
 
     @router.get(
@@ -51,6 +51,15 @@ def routes(database: Database) -> APIRouter:
         wanted = Wanted(status=status, outcome=outcome, seat=seat, tag=tag, text=text)
         found = await list_sessions(database, round_id, limit=limit + 1, after=after, wanted=wanted)
         return page(found, limit, lambda session: session.id)
+
+    @router.get("/rounds/{round_id}/seeds", dependencies=[needs("viewer")], responses=errors(404))
+    async def seeds(round_id: RoundId, limit: Limit = 50, cursor: Cursor = None) -> Page[Seed]:
+        """A round's seeds, in their order."""
+        await get_round(database, round_id)
+        after = 0 if cursor is None else _id(cursor)
+        found = await list_seeds(database, round_id, limit=limit + 1, after=after)
+        told = page(found, limit, lambda one: one[0])
+        return Page(items=[seed for _, seed in told.items], next=told.next)
 
     @router.get(
         "/sessions/{session_id}",

@@ -14,7 +14,7 @@ from pydantic import Field
 from aaa.catalogue import Catalogue, Script
 from aaa.errors import InputError, NotFound
 from aaa.preflight import check_prices
-from aaa.scenario import MOST_USD, Scenario, Seeds, names_a_file
+from aaa.scenario import MOST_USD, Scenario, names_a_file
 from aaa.types import Seed, Value
 from aaa.yaml_files import override, parse
 
@@ -45,15 +45,7 @@ def prepare(catalogue: Catalogue, asked: StartRound) -> tuple[Script, tuple[Seed
         check_prices(script)
     except NotFound as error:  # a name inside the request, not the thing that was requested
         raise InputError(str(error)) from error
-    return _without_seeds(script), seeds
-
-
-def _without_seeds(script: Script) -> Script:
-    """The script, to be read at every look at the round, without the seeds that its sessions hold."""
-    if script.scenario.seeds.inline is None:
-        return script
-    scenario = script.scenario.model_copy(update={"seeds": Seeds(inline=())})
-    return script.model_copy(update={"scenario": scenario})
+    return script, seeds
 
 
 def _scenario(catalogue: Catalogue, asked: StartRound) -> tuple[Scenario, Path]:

@@ -128,6 +128,12 @@ class Client:
         session: Session = await self._wire.ask("GET", path_of("sessions", session_id))
         return session
 
+    async def seeds(self, round_id: str) -> list[Json]:
+        """A round's seeds, in their order."""
+        return [
+            row async for row in self._wire.pages(path_of("rounds", round_id, "seeds"), {}, None)
+        ]
+
     async def pairs(
         self, round_id: str, to: IO[bytes], *, format: str = "trl-dpo", **filters: str
     ) -> int:

@@ -35,8 +35,10 @@ class RunnerActor:
         if seat not in self._lines:
             name = self._runner.name
             self._lines[seat] = RunnerEnd(
-                lambda wishes: self._call(seat, "ask", name, wishes),
-                lambda: self._call(seat, "fetch", name),
+                lambda wishes, got, everything: self._call(
+                    seat, "ask", name, wishes, got, everything
+                ),
+                lambda got: self._call(seat, "fetch", name, got),
                 lambda: self._runner.stopping,
             )
         return await self._lines[seat](wish)
@@ -44,13 +46,15 @@ class RunnerActor:
     async def _call(self, seat: str, method: str, *arguments: object) -> Any:
         """Call a seat's method. Raises `SeatGone`."""
         import ray
-        from ray.exceptions import RayActorError
+        from ray.exceptions import RayError, RayTaskError
 
         try:
             if seat not in self._handles:
                 self._handles[seat] = ray.get_actor(seat)
             return await getattr(self._handles[seat], method).remote(*arguments)
-        except (ValueError, RayActorError) as error:
+        except RayTaskError:  # the seat's own: it is there
+            raise
+        except (ValueError, RayError) as error:
             self._handles.pop(seat, None)
             raise SeatGone(str(error)) from error
 

@@ -326,7 +326,9 @@ class Conductor:
         }
 
     async def _wait(self, course: Course, step: Step, stage: Stage) -> None:
-        await self._stop(
+        await courses.hold(
+            self._database,
+            self._id,
             "waiting",
             f"the data of stage {stage.name!r} is in {self._folder(stage)}. Train, then say `aaa "
             f"generations register {course.student} --model … --course {self._id}`, or leave the student "
@@ -440,7 +442,9 @@ class Conductor:
         await admit(self._database, trained, admitted, told)
         learner = (trained, course.student) if admitted else None
         if not admitted and told is not None:
-            await self._stop(
+            await courses.hold(
+                self._database,
+                self._id,
                 "not_admitted",
                 f"{trained!r} was not let in by the gate of stage {stage.name!r}: {told['why']}. `aaa "
                 f"courses resume {self._id}` goes on with {course.student!r}",

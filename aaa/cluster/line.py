@@ -1,13 +1,15 @@
 """The line between a runner and a seat: wishes go over and answers come back, many at a time.
 
 A call to another process costs about as much as all the rest of a wish's way, so wishes of a few
-milliseconds travel together, and so do answers. What is on the way may be lost, either way. So whenever the
-line was broken, and when the seat says that it does not know the runner (it is new, or has not heard of it
-for long), the runner says again all that it waits for; what the seat is asking already it does not ask
-twice, and what it recorded it finds. Pure asyncio; `actors.py` puts Ray in between.
+milliseconds travel together, and so do answers. What is on the way may be lost, either way. So the seat hands
+an answer over again until the runner says that it has it. And whenever the line was broken, and when the
+seat says that it does not know the runner (it is new, or has not heard of it for long), the runner says again
+all that it waits for; what the seat is asking already it does not ask twice, and what it recorded it finds.
+Pure asyncio; `actors.py` puts Ray in between.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -75,7 +77,8 @@ def key_of(wish: Wish) -> Key:
 
 
 WISHES = TypeAdapter(list[Wish])
-GRANTED = TypeAdapter(list[tuple[Key, Granted]])
+GRANTED = TypeAdapter(tuple[int, list[tuple[Key, Granted]]])
+"""Answers that were handed over at once, and their number, by which the runner says that it has them."""
 
 
 class SeatGone(Exception):
@@ -92,13 +95,23 @@ class SeatEnd:
         """Wishes being granted -> who waits for them."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, caller: str, wishes: bytes) -> None:
-        """Take wishes of a caller; one that is being granted already is not granted twice."""
-        self._forget()
-        self._callers.setdefault(caller, _Caller())
+    def ask(self, caller: str, wishes: bytes, got: int, *, all_of_them: bool) -> None:
+        """Take wishes of a caller; one that is being granted already is not granted twice.
+
+        `got`: as in `fetch`. `all_of_them`: it waits for no others. From a caller who is not known nothing
+        less is taken: `fetch` has it say all.
+        """
+        mine = self._callers.get(caller)
+        if mine is None and all_of_them:
+            mine = self._callers[caller] = _Caller()
+        if mine is None:
+            return
+        mine.heard = time.monotonic()
+        mine.has_got(got)
+        self._forget(caller)
         for wish in WISHES.validate_json(wishes):
             key = key_of(wish)
-            if key in self._callers[caller].ready:
+            if mine.has(key):
                 continue
             if key in self._asking:
                 self._asking[key].add(caller)
@@ -108,21 +121,21 @@ class SeatEnd:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def fetch(self, caller: str) -> bytes | None:
-        """The next answers, as soon as there are some; empty after `PATIENCE_S`. `None`: who are you?"""
+    async def fetch(self, caller: str, got: int) -> bytes | None:
+        """The next answers, as soon as there are some; none after `PATIENCE_S`. `None`: who are you?
+
+        `got`: number of the last answers that the caller has.
+        """
         mine = self._callers.get(caller)
         if mine is None:
             return None
         mine.heard = time.monotonic()
-        try:
+        mine.has_got(got)
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(mine.some.wait(), PATIENCE_S)
             await asyncio.sleep(LINGER_S)
-        except TimeoutError:
-            pass
         mine.heard = time.monotonic()
-        ready, mine.ready = mine.ready, {}
-        mine.some.clear()
-        return GRANTED.dump_json(list(ready.items()))
+        return GRANTED.dump_json(mine.hand_over())
 
     async def _answer(self, key: Key, wish: Wish) -> None:
         try:
@@ -132,20 +145,52 @@ class SeatEnd:
         for caller in self._asking.pop(key):
             waiting = self._callers.get(caller)
             if waiting is not None:
-                waiting.ready[key] = granted
-                waiting.some.set()
+                waiting.take(key, granted)
 
-    def _forget(self) -> None:
+    def _forget(self, caller: str) -> None:
+        """Others that were not heard of for long."""
         long_ago = time.monotonic() - FORGET_S
-        for name in [name for name, caller in self._callers.items() if caller.heard < long_ago]:
-            del self._callers[name]
+        for name in [name for name, other in self._callers.items() if other.heard < long_ago]:
+            if name != caller:
+                del self._callers[name]
 
 
 class _Caller:
+    """Answers of one caller, until it has them."""
+
     def __init__(self) -> None:
-        self.ready: dict[Key, Granted] = {}
         self.some = asyncio.Event()
+        """There is something to hand over."""
         self.heard = time.monotonic()
+        self._ready: dict[Key, Granted] = {}
+        self._handed: dict[Key, Granted] = {}
+        """Handed over, but who knows whether it arrived."""
+        self._number = time.time_ns()
+        """Of the last time that something was handed over; no other seat under this name has the same."""
+
+    def has(self, key: Key) -> bool:
+        """Whether there is an answer; it is handed over, again if need be."""
+        if key in self._handed:
+            self.take(key, self._handed.pop(key))
+        return key in self._ready
+
+    def take(self, key: Key, granted: Granted) -> None:
+        self._ready[key] = granted
+        self.some.set()
+
+    def has_got(self, number: int) -> None:
+        """The answers of that number arrived, and all before them; others go again."""
+        if number == self._number:
+            self._handed = {}
+        if self._handed:
+            self.some.set()
+
+    def hand_over(self) -> tuple[int, list[tuple[Key, Granted]]]:
+        self._handed |= self._ready
+        self._ready = {}
+        self._number += 1
+        self.some.clear()
+        return self._number, list(self._handed.items())
 
 
 class RunnerEnd:
@@ -153,8 +198,8 @@ class RunnerEnd:
 
     def __init__(
         self,
-        ask: Callable[[bytes], Awaitable[None]],
-        fetch: Callable[[], Awaitable[bytes | None]],
+        ask: Callable[[bytes, int, bool], Awaitable[None]],
+        fetch: Callable[[int], Awaitable[bytes | None]],
         stopping: Callable[[], bool],
     ) -> None:
         """`ask`, `fetch`: the seat's, with this runner's name filled in; they raise `SeatGone`."""
@@ -163,6 +208,8 @@ class RunnerEnd:
         self._stopping = stopping
         self._waiting: dict[Key, tuple[Wish, asyncio.Future[Granted]]] = {}
         self._unsaid: list[Wish] = []
+        self._got = 0
+        """Number of the last answers."""
         self._saying: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
 
@@ -193,16 +240,17 @@ class RunnerEnd:
         while self._waiting:
             answers = None
             try:
-                answers = await self._fetch()
+                answers = await self._fetch(self._got)
             except SeatGone:
                 await self._wait_for_seat()
             except Exception as error:  # noqa: BLE001 (it is raised where the wishes came from)
                 self._tell(dict.fromkeys(self._waiting, Granted(broken=repr(error))))
                 continue
             if answers is not None:
-                self._tell(dict(GRANTED.validate_json(answers)))
+                self._got, told = GRANTED.validate_json(answers)
+                self._tell(dict(told))
                 continue
-            self._unsaid = []
+            self._got, self._unsaid = 0, []
             await self._send([wish for wish, _ in self._waiting.values()])
 
     async def _wait_for_seat(self) -> None:
@@ -215,7 +263,8 @@ class RunnerEnd:
         """Say wishes until they are heard, or nobody waits for them any more."""
         while waited_for := [wish for wish in wishes if key_of(wish) in self._waiting]:
             try:
-                await self._ask(WISHES.dump_json(waited_for))
+                everything = len(waited_for) == len(self._waiting)
+                await self._ask(WISHES.dump_json(waited_for), self._got, everything)
             except SeatGone:
                 await self._wait_for_seat()
             except Exception as error:  # noqa: BLE001 (it is raised where the wish came from)

@@ -19,9 +19,9 @@ from aaa.collecting import collect_seldom
 from aaa.drive import drive
 from aaa.errors import AAAError, ModelError, NotFound, PlayChanged, ReplayMismatch, StoreError
 from aaa.failpoints import hit
-from aaa.gate import Held, RoundStopped
+from aaa.gate import RoundStopped
 from aaa.play import CallRefused
-from aaa.store.database import Database
+from aaa.store.database import Database, patiently
 from aaa.store.group_commit import GroupCommit
 from aaa.store.journal import Journal, pause_at_budget
 from aaa.store.leases import (
@@ -104,10 +104,12 @@ class Runner:
         """Renew, obey, claim, over and over.
 
         After a time in which nobody could renew (the database was away, or it, this process or the machine
-        stood still), leases that ended say nothing about their owners: those first have time to renew.
+        stood still), leases that ended say nothing about their owners: those first have time to renew. At the
+        start nobody knows what was before.
         """
-        beat = look = trusted = 0.0
+        beat = look = 0.0
         clock, beat_s = asyncio.get_running_loop().time, self.lease_s / 4
+        trusted = clock() + beat_s
         taken_over = False
         passed = time.time()  # by the wall: it goes on while a machine sleeps
         while not self.stopping:
@@ -197,7 +199,7 @@ class Runner:
         try:
             script = await self._script(claim.round)
             await self._play(claim, script, new)
-            await self._end(End(claim, "completed"))
+            await self._over(End(claim, "completed"))
         except StoreError:
             raise
         except (LeaseLost, asyncio.CancelledError):
@@ -209,24 +211,23 @@ class Runner:
         """Give a session back that can go on later; end one that cannot, with its reason."""
         match error:
             case RoundStopped():
-                if str(error) == "budget_reached":
-                    await pause_at_budget(self.database, claim.round)
-                await self._end(End(claim, "queued"))
-            case Held():
-                await pause_for(self.database, claim.round, error.reason, _held(claim, error))
-                await self._end(End(claim, "queued"))
+                await self._over(End(claim, "queued"))
             case PlayChanged():
                 await pause_for(self.database, claim.round, "play_changed", str(error))
-                await self._end(End(claim, "queued"))
+                await self._over(End(claim, "queued"))
             case CallRefused() | ModelError():
-                await self._end(End(claim, "failed", error.kind, str(error)))
+                await self._over(End(claim, "failed", error.kind, str(error)))
             case ReplayMismatch():
-                await self._end(End(claim, "failed", "replay_mismatch", str(error)))
+                await self._over(End(claim, "failed", "replay_mismatch", str(error)))
             case _:
                 log.error("runner %s: session %s", self.name, claim.session, exc_info=error)
                 message = f"{type(error).__name__}: {error}"
                 reason = "refused" if isinstance(error, AAAError) else "internal_error"
-                await self._end(End(claim, "failed", reason, message))
+                await self._over(End(claim, "failed", reason, message))
+
+    async def _over(self, end: End) -> None:
+        """End it, or give it back. Patient: played again, a session would make its failed calls again."""
+        await patiently(lambda: self._end(end), for_s=20)
 
     async def _script(self, round_id: str) -> Script:
         if round_id not in self._scripts:
@@ -283,9 +284,14 @@ class Runner:
             raise RoundStopped(self._leaving[wish.session])
         granted = await self.ask_seat(seat, wish)
         if granted.stopped is not None:
+            if granted.stopped == "budget_reached":
+                await pause_at_budget(self.database, wish.round)
             raise RoundStopped(granted.stopped)
         if granted.held is not None:
-            raise Held(*granted.held)
+            await pause_for(
+                self.database, wish.round, granted.held[0], _held(wish, granted.held[1])
+            )
+            raise RoundStopped(granted.held[0])
         if granted.lost:
             raise LeaseLost(f"session {wish.session}")
         if granted.away:
@@ -304,10 +310,8 @@ def excess(running: int, wanted: int, mine: int) -> int:
     return min(mine, ceil((running - wanted) * mine / running))
 
 
-def _held(claim: Claim, held: Held) -> str:
-    return (
-        f"{held}. Mend it, then `aaa rounds resume {claim.round}`: nothing recorded is asked again"
-    )
+def _held(wish: Wish, message: str) -> str:
+    return f"{message}. Mend it, then `aaa rounds resume {wish.round}`: nothing recorded is asked again"
 
 
 def sampling_seed(random_seed: int, seed_id: str, index: int) -> int:

@@ -53,13 +53,13 @@ class Seat:
         await self._asker()
         await self._closed.wait()
 
-    async def ask(self, caller: str, wishes: bytes) -> None:
-        """Take wishes of a runner; it fetches the answers."""
-        self.line.ask(caller, wishes)
+    async def ask(self, caller: str, wishes: bytes, got: int, everything: bool) -> None:
+        """As `SeatEnd.ask`: take wishes of a runner, which fetches the answers."""
+        self.line.ask(caller, wishes, got, all_of_them=everything)
 
-    async def fetch(self, caller: str) -> bytes | None:
+    async def fetch(self, caller: str, got: int) -> bytes | None:
         """As `SeatEnd.fetch`."""
-        return await self.line.fetch(caller)
+        return await self.line.fetch(caller, got)
 
     async def grant(self, wish: Wish) -> Granted:
         """Grant a wish. Never raises what the caller must understand."""

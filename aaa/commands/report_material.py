@@ -183,8 +183,7 @@ async def _taught(client: Client, rounds: Sequence[str], given: Sequence[Json]) 
     """What those rounds taught with, and what files say."""
     seeds = list(given)
     for id in dict.fromkeys(rounds):
-        script = await client.script(id)
-        seeds += script["scenario"]["seeds"].get("inline") or ()
+        seeds += await client.seeds(id)
     return taught_by(seeds)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Row, exists, func, insert, select, update
+from sqlalchemy import Row, Text, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,7 @@ from aaa.failpoints import hit
 from aaa.scenario import MOST_COUNT, MOST_USD, STUDENT
 from aaa.store.database import Database
 from aaa.store.rounds import SEEDS_AT_ONCE, new_id
+from aaa.store.rows import array_of
 from aaa.store.tables import course_seeds, courses, rounds, steps
 from aaa.types import Seed, Value, fingerprint
 
@@ -364,7 +365,7 @@ async def end_step(
                 .where(
                     course_seeds.c.course_id == course_id,
                     course_seeds.c.use == POOL,
-                    course_seeds.c.seed["id"].astext.in_(ids),
+                    course_seeds.c.seed["id"].astext.in_(array_of(ids, Text)),
                 )
                 .values(stage=step.stage)
             )

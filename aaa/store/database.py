@@ -33,6 +33,16 @@ IDLE_S = 5.0
 """A transaction that says nothing for so long is rolled back by the server: a frozen process must not
 keep others from the rows that it has locked. None of ours waits for anything but the database."""
 
+LOST = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""When a server over TCP counts as gone that says nothing, not even that it is: after 20 to 25 s. libpq's
+words: seconds, but `tcp_user_timeout` in ms. The system's own limits are up to two hours."""
+
 
 class Database:
     """A pool of connections to one PostgreSQL database."""
@@ -45,8 +55,8 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=60,
-            connect_args={
-                "connect_timeout": 10,
+            connect_args=LOST
+            | {
                 "prepare_threshold": 3,
                 "options": f"-c idle_in_transaction_session_timeout={IDLE_S * 1000:.0f}",
             },

@@ -67,10 +67,11 @@ class Failed(NamedTuple):
 
 
 class Abandoned(NamedTuple):
-    """An attempt that was broken off; the provider may have worked, so it cost the worst."""
+    """An attempt that was broken off. Once asked, the provider may have worked: then it cost the worst."""
 
     wish: Wish
     attempt: Attempt
+    asked: bool
 
 
 Ending = Answered | Failed | Abandoned
@@ -257,8 +258,8 @@ class Together:
             case Failed(error=error):
                 why = {"status": "failed", "kind": error.kind, "message": str(error)}
                 return why, worst if error.kind in MAYBE_BILLED else NOTHING
-            case Abandoned():
-                return {"status": "abandoned"}, worst
+            case Abandoned(asked=asked):
+                return {"status": "abandoned"}, worst if asked else NOTHING
 
     async def _holds(self) -> None:
         """What a provider asked for must outlive the seat that heard it."""

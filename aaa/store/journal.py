@@ -90,9 +90,9 @@ class Journal:
         entry = entries.Failed(wish, attempt, error, retry_in_s)
         await patiently(lambda: self.enter(entry), for_s=None)
 
-    async def abandon(self, wish: Wish, attempt: Attempt) -> None:
-        """Record that an attempt was broken off; the provider may have worked, so it cost the worst."""
-        entry = entries.Abandoned(wish, attempt)
+    async def abandon(self, wish: Wish, attempt: Attempt, *, asked: bool) -> None:
+        """Record that an attempt was broken off. Once asked it cost the worst: maybe it was billed."""
+        entry = entries.Abandoned(wish, attempt, asked)
         await patiently(lambda: self.enter(entry), for_s=20)
 
     async def given(self, wish: Wish) -> Turn:
@@ -134,9 +134,14 @@ class Journal:
 
 
 async def pause_at_budget(database: Database, round_id: str) -> None:
-    """Pause a running round because its next call could pass a budget; says which, and what to do."""
+    """Pause a running round because its next call could pass a budget; says which, and what to do.
+
+    Where the last budget was taken away meanwhile, it goes on.
+    """
     async with database.begin() as connection:
         found = await caps(connection, round_id)
+    if not found:
+        return
     tight = found[0]
     what = tight.setting.rpartition(".")[2].removeprefix("budget_")
 

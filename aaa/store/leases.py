@@ -37,7 +37,7 @@ from aaa.store.database import Database
 from aaa.store.events import append
 from aaa.store.rows import many, rows_of
 from aaa.store.steering import set_status
-from aaa.store.tables import rounds, sessions, workers
+from aaa.store.tables import SESSION_STATUS, rounds, sessions, workers
 from aaa.types import Seed, Value
 
 LEASE_S = 30
@@ -58,8 +58,9 @@ async def claim_sessions(
 ) -> list[Claim]:
     """Take up to `room` sessions of running rounds; the round with the fewest running comes first.
 
-    Free are queued sessions and, where `expired`, those whose lease ran out. `SKIP LOCKED`: two runners
-    never wait for each other over a session. A round never has more running than its `concurrency`.
+    Free are queued sessions, those that `take_over` freed and, where `expired`, those whose lease ran out.
+    `SKIP LOCKED`: two runners never wait for each other over a session. A round never has more running than
+    its `concurrency`.
     """
     claims: list[Claim] = []
     async with database.begin() as connection:
@@ -85,7 +86,7 @@ async def claim_sessions(
 async def _claim_of(
     connection: AsyncConnection, row: Any, runner: str, room: int, lease_s: float, *, expired: bool
 ) -> list[Claim]:
-    left = await _take(connection, row.id, runner, _expired(), room if expired else 0, lease_s)
+    left = await _take(connection, row.id, runner, _left(expired=expired), room, lease_s)
     fresh_room = min(room - len(left), row.concurrency - row.sessions_running)
     fresh = await _take(
         connection, row.id, runner, sessions.c.status == "queued", fresh_room, lease_s
@@ -114,8 +115,14 @@ async def _claim_of(
     return [*left, *fresh]
 
 
-def _expired() -> ColumnElement[bool]:
-    return and_(sessions.c.status == "running", sessions.c.lease_until < func.now())
+_FREED = func.to_timestamp(0)
+"""Until when a lease runs that was taken away."""
+
+
+def _left(*, expired: bool) -> ColumnElement[bool]:
+    """Running sessions that nobody drives; without `expired`, only those of which that is certain."""
+    until = sessions.c.lease_until
+    return and_(sessions.c.status == "running", until < func.now() if expired else until == _FREED)
 
 
 async def _take(
@@ -221,7 +228,7 @@ async def take_over(database: Database, slot: str, runner: str) -> int:
                 sessions.c.runner.like(f"{slot}@%"),
                 sessions.c.runner != runner,
             )
-            .values(lease_until=func.now() - text("interval '1 second'"))
+            .values(lease_until=_FREED)
         )
         return freed.rowcount
 
@@ -300,7 +307,9 @@ END = (
 
 async def _finish_round(connection: AsyncConnection, round_id: str) -> None:
     """End a round that has no session left to drive: failed only if none completed."""
-    row = (await connection.execute(select(rounds).where(rounds.c.id == round_id))).one()
+    counted = (rounds.c[f"sessions_{name}"] for name in SESSION_STATUS)
+    total = (rounds.c.status, rounds.c.sessions_total, *counted)
+    row = (await connection.execute(select(*total).where(rounds.c.id == round_id))).one()
     if row.sessions_queued or row.sessions_running or row.status not in ("queued", "running"):
         return
     if row.sessions_completed:

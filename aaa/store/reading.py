@@ -5,11 +5,12 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, LargeBinary, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.errors import NotFound
 from aaa.store.database import Database
+from aaa.store.rows import array_of
 from aaa.store.tables import attempts, ballots, messages, notes, sessions, turns, verdicts
 from aaa.store.turns import read_turn
 from aaa.store.whence import RoundOf, SessionRow, families, in_order, rounds_of
@@ -81,6 +82,21 @@ async def list_sessions(
     async with database.begin() as connection:
         found = await connection.execute(query)
         return [SessionSummary.model_validate(dict(row)) for row in found.mappings()]
+
+
+async def list_seeds(
+    database: Database, round_id: str, *, limit: int = 50, after: int = 0
+) -> list[tuple[int, Seed]]:
+    """A round's seeds with the sessions that hold them, from the one after session `after` on."""
+    query = (
+        select(sessions.c.id, sessions.c.seed)
+        .where(sessions.c.round_id == round_id, sessions.c.id > after)
+        .order_by(sessions.c.id)
+        .limit(limit)
+    )
+    async with database.begin() as connection:
+        found = await connection.execute(query)
+        return [(row.id, Seed.model_validate(row.seed)) for row in found]
 
 
 def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
@@ -285,6 +301,6 @@ async def _rows(
 
 
 async def _messages(connection: AsyncConnection, hashes: Iterable[bytes]) -> dict[bytes, Message]:
-    query = select(messages).where(messages.c.hash.in_(tuple(hashes)))
+    query = select(messages).where(messages.c.hash.in_(array_of(hashes, LargeBinary)))
     found = await connection.execute(query)
     return {bytes(row.hash): Message(role=row.role, content=row.content) for row in found}

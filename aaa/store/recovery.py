@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from aaa.asking import Amount, Wish
+from aaa.errors import StoreError
 from aaa.failpoints import hit
 from aaa.store.budget import Tab, settle
 from aaa.store.database import Database
@@ -82,7 +83,13 @@ async def bring_home(journal: Journal) -> int:
         if not await _is_ours(journal.database, kept.wish):
             log.error("spool: %s is of a round that this database does not know; it stays", name)
             continue
-        await journal.write(kept.wish, kept.attempt, kept.turn)
+        try:
+            await journal.write(kept.wish, kept.attempt, kept.turn)
+        except StoreError:
+            raise
+        except Exception:  # else one keeps all others, and the seat, from the record
+            log.exception("spool: %s cannot be recorded; it stays", name)
+            continue
         hit("spool.replayed")
         await asyncio.to_thread(journal.spool.drop, name)
         count += 1

@@ -118,7 +118,7 @@ async def create_round(
                 .values(
                     id=new_id(scenario.name),
                     scenario=scenario.name,
-                    script=script.model_dump(mode="json"),
+                    script=script.without_seeds().model_dump(mode="json"),
                     status="queued",
                     budget_usd=scenario.budget_usd,
                     budget_tokens=scenario.budget_tokens,

@@ -1,4 +1,4 @@
-"""Many rows in one statement: handed over as one JSON text, unfolded by PostgreSQL.
+"""Many rows or values in one statement: handed over as one parameter, unfolded by PostgreSQL.
 
 A statement is then the same for one row and for a hundred: it is compiled, prepared and sent once.
 """
@@ -7,7 +7,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, Column, Table, Text, bindparam, cast, func
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Column,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -27,6 +39,11 @@ def insert_many(table: Table, *names: str) -> Insert:
     """An INSERT of these columns of the table, for as many rows as `many` is given."""
     rows = rows_of(*(table.c[name] for name in names))
     return pg_insert(table).from_select(names, rows.select())
+
+
+def array_of(values: Iterable[Any], of: type[TypeEngine[Any]]) -> Select[Any]:
+    """For `column.in_`: any number of values as one parameter, of which PostgreSQL takes 65,535 at most."""
+    return select(func.unnest(literal(list(values), ARRAY(of))))
 
 
 def many(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -8,12 +8,13 @@ together.
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ARRAY, Integer, Text, cast, exists, func, literal, or_, select
+from sqlalchemy import Integer, Text, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.catalogue import Script
 from aaa.store.database import Database
 from aaa.store.rounds import get_script
+from aaa.store.rows import array_of
 from aaa.store.tables import courses, notes, sessions, steps
 
 PAGE = 5000
@@ -88,12 +89,9 @@ async def line_of(database: Database, seed: str, parent: str | None) -> tuple[st
 
 
 async def _parents(connection: AsyncConnection, children: set[str]) -> dict[str, str]:
-    """Child -> parent, for those of these that have one.
-
-    They are one parameter, an array: PostgreSQL takes no more than 65,535 of them.
-    """
+    """Child -> parent, for those of these that have one."""
     parent = sessions.c.seed["parent"].astext
-    wanted = select(func.unnest(literal(sorted(children), ARRAY(Text))))
+    wanted = array_of(sorted(children), Text)
     of_seeds = select(sessions.c.seed_id, parent).where(
         sessions.c.seed_id.in_(wanted), parent.is_not(None)
     )

@@ -50,6 +50,23 @@ async def test_start_a_scenario_that_is_sent(api: httpx.AsyncClient) -> None:
     assert made["sessions"]["total"] == 5
 
 
+async def test_seeds_are_with_the_sessions_and_not_in_what_is_read_at_every_look(
+    api: httpx.AsyncClient,
+) -> None:
+    given = [{"id": f"q{n}", "prompt": f"Why {n}?", "tags": ["t"]} for n in range(5)]
+    made = await started(api, scenario=small_scenario() | {"seeds": {"inline": given}})
+    path = f"/v1/rounds/{made['id']}"
+    script = (await api.get(f"{path}/script")).json()
+    assert script["scenario"]["seeds"]["inline"] == []
+    first = (await api.get(f"{path}/seeds?limit=3")).json()
+    rest = (await api.get(f"{path}/seeds?limit=3&cursor={first['next']}")).json()
+    assert rest["next"] is None
+    found = first["items"] + rest["items"]
+    assert [(one["id"], one["prompt"][0]["content"], one["tags"]) for one in found] == [
+        (one["id"], one["prompt"], one["tags"]) for one in given
+    ]
+
+
 async def test_start_a_large_round(api: httpx.AsyncClient) -> None:
     seeds = {"inline": [{"id": f"q{n}", "prompt": f"Why {n}?"} for n in range(5000)]}
     made = await started(api, scenario=small_scenario() | {"seeds": seeds})

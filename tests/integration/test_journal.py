@@ -207,8 +207,15 @@ async def test_what_a_dead_process_left_is_swept(desk: Desk) -> None:
 
 async def test_a_call_broken_off_counts_as_the_worst(desk: Desk) -> None:
     wish = desk.wish()
-    await desk.journal.abandon(wish, await desk.begin(wish))
+    await desk.journal.abandon(wish, await desk.begin(wish), asked=True)
     assert await desk.money() == (0.01, 0, 100, 0, 1)
+
+
+async def test_a_call_broken_off_before_it_was_made_costs_nothing(desk: Desk) -> None:
+    """As of one that waits out a 429 when its round is paused."""
+    wish = desk.wish()
+    await desk.journal.abandon(wish, await desk.begin(wish), asked=False)
+    assert await desk.money() == (0, 0, 0, 0, 1)
 
 
 @pytest.mark.parametrize(
@@ -445,6 +452,19 @@ async def test_answers_of_another_database_stay(desk: Desk, tmp_path: Path) -> N
     (spool.folder / "broken.json").write_text("{")
     assert await bring_home(Journal(desk.database, spool)) == 0
     assert len(list(spool.folder.iterdir())) == 2
+
+
+async def test_an_answer_that_cannot_be_recorded_keeps_no_other_from_the_record(
+    desk: Desk, tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path)
+    for index in range(2):
+        wish = desk.wish(index)
+        bad = Reply(text="x", prompt_tokens=2**40) if index == 0 else Reply(text="y")
+        said = Turn(index=index, call=wish.call, reply=bad)
+        spool.keep(Kept(wish=wish, attempt=await desk.begin(wish), turn=said))
+    assert await bring_home(Journal(desk.database, spool)) == 1
+    assert len(list(spool.folder.iterdir())) == 1
 
 
 async def test_a_paused_round_begins_nothing(desk: Desk) -> None:

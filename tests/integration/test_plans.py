@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import LargeBinary, event, select, text
 
 from aaa.asking import Amount, Wish
 from aaa.catalogue import Catalogue
@@ -19,7 +19,9 @@ from aaa.store.notes import Place
 from aaa.store.reading import Wanted, find_pair, get_session, list_sessions, recorded
 from aaa.store.recovery import sweep
 from aaa.store.rounds import create_round, get_round, list_rounds, live_scripts, pausing_scripts
+from aaa.store.rows import array_of
 from aaa.store.steering import wanted_of
+from aaa.store.tables import messages
 from aaa.types import Call, Message, Reply, Seed, Turn, Verdict
 
 SESSIONS = 200_000
@@ -50,6 +52,17 @@ FILL = (
     SELECT session_id, 1, 5, 'consensus', '{}' FROM verdicts""",
     "UPDATE rounds SET last_event = 1000 + 2 * :sessions, sessions_total = :sessions WHERE id = :round",
 )
+
+
+MOST_PARAMETERS = 65_535
+
+
+async def test_any_number_of_values_is_looked_for(database: Database) -> None:
+    """PostgreSQL takes so many parameters and no more."""
+    hashes = [n.to_bytes(32, "big") for n in range(MOST_PARAMETERS + 1)]
+    async with database.begin() as connection:
+        found = select(messages.c.hash).where(messages.c.hash.in_(array_of(hashes, LargeBinary)))
+        assert (await connection.execute(found)).all() == []
 
 
 class Plans:

@@ -35,11 +35,6 @@ def test_a_scenario_that_is_sent(catalogue: Catalogue) -> None:
     assert [seed.id for seed in seeds] == ["why"]
 
 
-def test_a_script_does_not_hold_the_seeds_again(catalogue: Catalogue) -> None:
-    script, _ = prepare(catalogue, asked(small_scenario() | {"seeds": INLINE}))
-    assert script.scenario.seeds.inline == ()
-
-
 def test_a_scenario_that_is_sent_may_use_the_operators_seeds(catalogue: Catalogue) -> None:
     _, seeds = prepare(catalogue, asked(small_scenario()))
     assert len(seeds) == 3

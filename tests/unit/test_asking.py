@@ -71,8 +71,8 @@ class Book:
     ) -> None:
         self.lines.append(("fail", error.kind, retry_in_s is not None))
 
-    async def abandon(self, wish: Wish, attempt: Attempt) -> None:
-        self.lines.append(("abandon", attempt.number))
+    async def abandon(self, wish: Wish, attempt: Attempt, *, asked: bool) -> None:
+        self.lines.append(("abandon", asked))
 
 
 async def asked(model: Script, book: Book) -> Turn:
@@ -118,6 +118,30 @@ async def test_a_retry_after_that_comes_while_the_intent_is_written_is_obeyed() 
 
     await Asker(CARD, Clocked("because"), Slow(), None, gate)(WISH)
     assert asked_at[0] >= gate.pace.hold_until
+
+
+async def test_a_round_that_stops_while_a_call_waits_out_a_429_has_not_made_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def stopped(_: Gate, round_id: str) -> None:
+        raise RoundStopped("paused")
+
+    monkeypatch.setattr(Gate, "unheld", stopped)
+    book, model = Book(), Script("never asked for")
+    with pytest.raises(RoundStopped):
+        await asked(model, book)
+    assert [line[0] for line in book.lines] == ["begin", "abandon"]
+    assert book.lines[-1] == ("abandon", False)
+    assert not model.requests
+
+
+@pytest.mark.parametrize("tokens", [-1, 2**31, 2**63])
+def test_figures_that_cannot_be_are_unknown(tokens: int) -> None:
+    told = clean(Reply(text="x", prompt_tokens=tokens, completion_tokens=tokens, cost_usd=-0.5))
+    assert (told.prompt_tokens, told.completion_tokens, told.cost_usd) == (None, None, None)
+    assert clean(Reply(text="x", cost_usd=float("nan"))).cost_usd is None
+    sound = Reply(text="x", prompt_tokens=3, completion_tokens=0, cost_usd=0.0)
+    assert clean(sound) == sound
 
 
 async def test_a_stopped_round_asks_nothing() -> None:

@@ -29,6 +29,8 @@ class Wire:
         """So many requests that do not get through."""
         self.lossy = 0
         """So many answers that get lost on their way."""
+        self.cancels = True
+        """Whether a request for answers ends in the seat when the line breaks."""
         self.stopping = False
         self.go = asyncio.Event()
         self.seat = SeatEnd(self.grant)
@@ -41,26 +43,27 @@ class Wire:
             raise ZeroDivisionError
         return Granted(said=Said(reply=Reply(text=f"answer {wish.session}")))
 
-    async def ask(self, wishes: bytes) -> None:
+    async def ask(self, wishes: bytes, got: int, everything: bool) -> None:
         self.crossed["ask"] += 1
         if self.gone or self.deaf:
             self.deaf = max(0, self.deaf - 1)
             raise SeatGone
-        self.seat.ask("runner", wishes)
+        self.seat.ask("runner", wishes, got, all_of_them=everything)
 
-    async def fetch(self) -> bytes | None:
+    async def fetch(self, got: int) -> bytes | None:
         self.crossed["fetch"] += 1
         if self.gone:
             raise SeatGone
         seat = self.seat
-        fetching = asyncio.ensure_future(seat.fetch("runner"))
+        fetching = asyncio.ensure_future(seat.fetch("runner", got))
         while not fetching.done():
             await asyncio.wait({fetching}, timeout=0.01)
             if self.gone or self.seat is not seat:
-                fetching.cancel()
+                if self.cancels:
+                    fetching.cancel()
                 raise SeatGone
         answers = fetching.result()
-        if self.lossy and answers not in (None, b"[]"):
+        if self.lossy and answers is not None and b"answer" in answers:
             self.lossy -= 1
             raise SeatGone
         return answers
@@ -126,7 +129,7 @@ async def test_a_wish_that_did_not_get_through_is_said_again_to_a_seat_that_know
     first = asyncio.create_task(wire.runner(wish(1)))
     while wire.deaf:
         await asyncio.sleep(0.001)
-    wire.seat.ask("runner", b"[]")
+    wire.seat.ask("runner", b"[]", 0, all_of_them=True)
     assert await texts([await asyncio.wait_for(first, 30)]) == ["answer 1"]
     assert wire.granted[1] == 1
 
@@ -136,6 +139,46 @@ async def test_an_answer_that_is_lost_on_its_way_is_asked_for_again(wire: Wire) 
     wire.lossy = 1
     answered = await asyncio.wait_for(asyncio.gather(*(wire.runner(wish(n)) for n in range(3))), 30)
     assert await texts(answered) == ["answer 0", "answer 1", "answer 2"]
+
+
+async def test_an_answer_that_an_older_request_took_away_is_handed_over_again(wire: Wire) -> None:
+    """The line breaks, the seat does not notice, and answers to the request from before go nowhere."""
+    wire.cancels = False
+    asking = [asyncio.create_task(wire.runner(wish(n))) for n in range(3)]
+    await asyncio.sleep(0.05)
+    wire.gone = True
+    await asyncio.sleep(0.05)
+    wire.gone = False
+    await asyncio.sleep(line.GONE_S + 0.1)
+    wire.go.set()
+    answered = await asyncio.wait_for(asyncio.gather(*asking), 30)
+    assert await texts(answered) == ["answer 0", "answer 1", "answer 2"]
+    assert set(wire.granted.values()) == {1}
+
+
+async def test_a_runner_that_was_away_for_long_and_has_a_new_wish_loses_no_answer(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was frozen: what came home meanwhile waits for it, or it is asked to say all again."""
+    first = asyncio.create_task(wire.runner(wish(1)))
+    await asyncio.sleep(0.05)
+    wire.lossy = 1
+    wire.go.set()
+    await asyncio.sleep(0.1)  # the answer was handed over, and lost
+    monkeypatch.setattr(line, "FORGET_S", 0.0)
+    second = asyncio.create_task(wire.runner(wish(2)))
+    await asyncio.sleep(0.05)
+    monkeypatch.setattr(line, "FORGET_S", 60.0)
+    answered = await asyncio.wait_for(asyncio.gather(first, second), 30)
+    assert await texts(answered) == ["answer 1", "answer 2"]
+
+
+async def test_a_wish_that_was_answered_and_comes_again_is_granted_again(wire: Wire) -> None:
+    """As after an outage: the session is played again from its journal, under the same claim."""
+    wire.go.set()
+    for _ in range(3):
+        assert await texts([await asyncio.wait_for(wire.runner(wish(1)), 30)]) == ["answer 1"]
+    assert wire.granted[1] == 3
 
 
 async def test_a_stopping_runner_says_nothing_again_to_a_seat_that_is_gone(wire: Wire) -> None:
@@ -150,7 +193,7 @@ async def test_a_stopping_runner_says_nothing_again_to_a_seat_that_is_gone(wire:
 
 
 async def test_a_line_that_cannot_be_read_fails_its_wishes(wire: Wire) -> None:
-    async def broken() -> bytes | None:
+    async def broken(_: int) -> bytes | None:
         raise ZeroDivisionError
 
     runner = RunnerEnd(wire.ask, broken, lambda: False)
@@ -164,7 +207,7 @@ async def test_a_runner_that_was_forgotten_says_again_what_it_waits_for(
     await asyncio.sleep(0.05)
     monkeypatch.setattr(line, "FORGET_S", 0.0)
     monkeypatch.setattr(line, "PATIENCE_S", 0.01)
-    wire.seat.ask("another", b"[]")
+    wire.seat.ask("another", b"[]", 0, all_of_them=True)
     wire.go.set()
     assert await texts([await asking]) == ["answer 1"]
     assert wire.granted[1] == 1 or wire.granted[1] == 2  # asked again only if it was home before

@@ -1,6 +1,7 @@
 """Who may come in. Every cell of route x caller is asserted, over the routes that there are."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from fastapi.routing import APIRoute
 from aaa.api.app import create_app
 from aaa.api.description import describe
 from aaa.api.guard import Role, check_caller, limit_body, needs, open_paths, role_of
+from aaa.api.pacing import Buckets
 from aaa.api.problems import MEDIA_TYPE, answer_problems
 from aaa.settings import Settings
 from aaa.store.database import Database
@@ -143,9 +145,15 @@ async def test_what_is_no_route_is_closed_too(guarded: FastAPI, path: str) -> No
         assert (await api.get(path)).status_code == 401
 
 
-async def test_who_guesses_is_slowed_down_and_who_knows_is_not_locked_out(
-    guarded: FastAPI,
-) -> None:
+@pytest.fixture
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is: nobody is given back what they took."""
+    monkeypatch.setattr("aaa.api.guard.Buckets", partial(Buckets, clock=lambda: 0.0))
+
+
+@pytest.mark.usefixtures("no_time_passes")
+async def test_who_guesses_is_slowed_down_and_who_knows_is_not_locked_out(tmp_path: Path) -> None:
+    guarded = control_plane(tmp_path, TOKEN)
     async with client(guarded) as api:
         wrong = {"Authorization": "Bearer wrong"}
         said = [(await api.get("/v1/scenarios", headers=wrong)).status_code for _ in range(102)]
@@ -156,7 +164,9 @@ async def test_who_guesses_is_slowed_down_and_who_knows_is_not_locked_out(
         assert int(refused.headers["retry-after"]) >= 1
 
 
-async def test_a_token_may_ask_so_often(guarded: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_time_passes")
+async def test_a_token_may_ask_so_often(tmp_path: Path) -> None:
+    guarded = control_plane(tmp_path, TOKEN)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with client(guarded) as api:
         said = [(await api.get("/v1/nothing", headers=headers)).status_code for _ in range(700)]

@@ -46,10 +46,8 @@ def check_reach(
     env = os.environ if environ is None else environ
     problems = []
     for name, card in script.cards.items():
-        if card.api_key_env and not env.get(card.api_key_env):
-            problems.append(
-                f"agent {name!r} needs a key: set {card.api_key_env}, or seat another agent"
-            )
+        if (variable := card.missing_key(env)) is not None:
+            problems.append(f"agent {name!r} needs a key: set {variable}, or seat another agent")
         if card.is_local:
             try:
                 locate(card.model, settings.models)

@@ -75,7 +75,7 @@ class Gate(NamedTuple):
 
     @classmethod
     def parse(cls, text: "str | Gate") -> "Iterator[Gate]":
-        """`NAME`, `NAME=THRESHOLD`, `standard` for all that need nothing more, `none` for no gate.
+        """`NAME`, `NAME=THRESHOLD`, `standard` for `OF_STANDARD`, `none` for no gate.
 
         Raises `ValueError` with the valid choices.
         """

@@ -14,7 +14,14 @@ from aaa.records import asks_the_same, chat
 from aaa.transcripts import Transcript
 from aaa.types import Agent, Answer, Cast, Comparison, Seed, Source, Turn, Value, Verdict
 
+AGAIN = "-rejudged"
+
 Change = Literal["kept", "reversed", "lost", "won", "none", "unjudged"]
+
+
+def rejudged(scenario: str) -> str:
+    """Name of the scenario that judges rounds of that one again."""
+    return f"{scenario.removesuffix(AGAIN)}{AGAIN}"
 
 
 class Changes(Value):

@@ -107,6 +107,11 @@ class AgentCard(Value):
     """Terms the model's output falls under, as an SPDX id or in words; `None` is unknown."""
     local: Local = Local()
 
+    def missing_key(self, environ: Mapping[str, str]) -> str | None:
+        """Name of the variable that should hold its key and does not."""
+        variable = self.api_key_env
+        return variable if variable and not environ.get(variable, "").strip() else None
+
     @property
     def is_local(self) -> bool:
         return self.model.startswith("local/")
@@ -279,7 +284,7 @@ class Export(Value):
     """What the data of a round must be like wherever it leaves; the command says otherwise, key by key."""
 
     gate: tuple[str, ...] = ()
-    """Quality gates of pairs, each perhaps with its threshold: `length_ratio=2.5`; `standard` is most."""
+    """Quality gates of pairs, each perhaps with its threshold: `length_ratio=2.5`; `standard`: eight."""
     fail_if: tuple[str, ...] = ()
     """Conditions on the whole set under which no file of pairs is written: `chosen_longer>0.65`."""
 

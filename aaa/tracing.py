@@ -170,7 +170,7 @@ def _tracer() -> "_Tracer | None":
     except ImportError:
         log.warning(
             "%s is set, but OpenTelemetry is not installed, so no spans are sent: "
-            "pip install 'aaa[otel]'",
+            "pip install 'aaa-orchestrator[otel]'",
             next(name for name in ENDPOINTS if os.environ.get(name)),
         )
         return None

@@ -33,4 +33,4 @@ def shown(card: AgentCard) -> CardShape:
 
 def key_is_set(card: AgentCard) -> bool | None:
     """Whether this process has the card's key; `None` where it needs none."""
-    return None if card.api_key_env is None else bool(os.environ.get(card.api_key_env))
+    return None if card.api_key_env is None else card.missing_key(os.environ) is None

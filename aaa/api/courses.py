@@ -169,14 +169,19 @@ def _steering(router: APIRouter, database: Database) -> None:
     @router.post("/courses/{course_id}/teach", **told)
     async def teach(course_id: RoundId, asked: Teach) -> Course:
         """Go back, or on, to another generation of the student, from the next stage on."""
-        course = await get_course(database, course_id)
-        line = course.student
-        known = {g.agent: g.parent for g in await list_generations(database)}
-        roots = {agent for agent in known.values() if agent is not None and agent not in known}
-        if asked.agent not in known and asked.agent not in roots:
-            names = ", ".join(sorted({*known, *roots})) or "none"
-            raise InputError(f"{asked.agent!r} is no generation of {line!r}; there are: {names}")
-        return await courses.teach(database, course_id, asked.agent, known.get(asked.agent))
+        line = await _line(database, course_id)
+        if asked.agent not in line:
+            names = ", ".join(line)
+            raise InputError(f"{asked.agent!r} is none of the line of this student: {names}")
+        return await courses.teach(database, course_id, asked.agent, line[asked.agent])
+
+
+async def _line(database: Database, course_id: str) -> dict[str, str | None]:
+    """The course's student under every name that is on record -> its parent, the first one first."""
+    student = (await get_course(database, course_id)).student
+    every = await list_generations(database)
+    first = next((one.student for one in every if one.agent == student), student)
+    return {first: None} | {one.agent: one.parent for one in every if one.student == first}
 
 
 async def _steer_round(database: Database, course: Course, command: str) -> None:
@@ -224,5 +229,11 @@ def _generations(router: APIRouter, database: Database, catalogue: Catalogue) ->
             admitted=True,
         )
         if asked.course is not None:
+            line = await _line(database, asked.course)
+            if student not in line and card.name not in line:
+                taught = ", ".join(line)
+                raise InputError(
+                    f"course {asked.course!r} teaches {taught}; {card.name!r} is of the line of {student!r}"
+                )
             await courses.teach(database, asked.course, card.name, card.parent)
         return await register(database, found)

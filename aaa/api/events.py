@@ -48,7 +48,7 @@ def routes(database: Database, listening: Listening) -> APIRouter:
     ) -> Response:
         """Server-sent events: those after `Last-Event-ID` (or `after`), then live, until the round ends.
 
-        Ids are 1, 2, 3 … without a gap. A comment comes at least every 15 s.
+        Ids are 1, 2, 3 … without a gap. A comment comes at least every 10 s.
         """
         start = after if last_event_id is None else _id(last_event_id)
         if round.status in TERMINAL and start >= round.last_event:

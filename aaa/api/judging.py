@@ -22,7 +22,7 @@ from aaa.catalogue import Catalogue, Script
 from aaa.curriculum.analysis import Signals, signals
 from aaa.errors import AAAError, Conflict, InputError
 from aaa.estimate import Estimate, estimate
-from aaa.rejudging import Changes, changes, comparisons
+from aaa.rejudging import Changes, changes, comparisons, rejudged
 from aaa.scenario import MOST_USD, AgentCard
 from aaa.store.calibrations import keep_calibrations
 from aaa.store.database import Database
@@ -52,10 +52,6 @@ class Rejudge(Value):
     overrides: dict[str, Any] = Field({}, examples=[{"judging.play": "logprob"}])
     """Dotted key -> value, in place of what the round's own scenario said about judging."""
     budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
-
-
-REJUDGED = "-rejudged"
-"""How the scenario of a round ends that judges another's answers again."""
 
 
 def routes(database: Database, catalogue: Catalogue) -> APIRouter:
@@ -135,7 +131,7 @@ async def _prepared(
     if other:
         raise InputError(f"overrides: {other[0]!r}: only keys below 'judging' can be changed here")
     scenario = {
-        "name": f"{old.scenario.name.removesuffix(REJUDGED)}{REJUDGED}",
+        "name": rejudged(old.scenario.name),
         "description": f"Round {round_id} judged again by {', '.join(asked.judges)}",
         "protocol": {"id": "given"},
         "seats": {"judge": asked.judges},

@@ -60,6 +60,16 @@ def courses_cancel(id: str) -> None:
     run_to_end(move(settings(), id, "cancel"))
 
 
+@courses.command("set")
+@click.argument("id")
+@click.argument("assignments", nargs=-1, required=True, metavar="KEY=VALUE...")
+def courses_set(id: str, assignments: tuple[str, ...]) -> None:
+    """Change concurrency, budget_usd, budget_tokens or budget_calls, for rounds that it starts later."""
+    from aaa.commands.courses import retune
+
+    run_to_end(retune(settings(), id, assignments))
+
+
 @click.group()
 def generations() -> None:
     """Students that were trained, generation by generation."""

@@ -38,7 +38,10 @@ from aaa.cli._shared import as_json, run_to_end, settings
 @click.option("--balance", metavar="ATTRIBUTE", help="As many pairs of each value of it.")
 @click.option("-n", "--n", metavar="N", help="Exactly so many pairs.")
 @click.option(
-    "--gate", multiple=True, metavar="NAME[=T]", help="Drop what fails; `standard`: most."
+    "--gate",
+    multiple=True,
+    metavar="NAME[=T]",
+    help="Drop what fails; `standard`: the eight that need no choice (docs/export.md).",
 )
 @click.option("--eval", "evaluations", multiple=True, type=click.Path(path_type=Path),
               help="Files that --gate contamination and paraphrase hold pairs against.")  # fmt: skip

@@ -209,6 +209,11 @@ class Client:
         found: Json = await self._wire.ask("POST", path_of("courses", course_id, verb), body)
         return found
 
+    async def retune_course(self, course_id: str, changes: Mapping[str, Any]) -> Json:
+        """Change concurrency or budgets of a course, for the rounds that it starts from now on."""
+        found: Json = await self._wire.ask("PATCH", path_of("courses", course_id), dict(changes))
+        return found
+
     async def generations(self, student: str | None = None) -> list[Json]:
         """Trained students, with what their gates found."""
         params = {} if student is None else {"student": student}

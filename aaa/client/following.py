@@ -14,7 +14,7 @@ from aaa.client.wire import Wire, check, path_of, why_of
 from aaa.errors import SetupError
 
 SILENCE_S = 45.0
-"""An event stream this quiet is dead: the server promises a keep-alive every 15 s."""
+"""An event stream this quiet is dead: the server promises a keep-alive every 10 s."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.25, 10.0
 """Bounds of the wait before a dropped event stream is opened again; it doubles in between."""
 

@@ -163,15 +163,9 @@ def _all_cards(catalogue: Catalogue) -> list[AgentCard]:
     return [catalogue.card(name) for name in catalogue.agents()]
 
 
-def missing_key(card: AgentCard, environ: Mapping[str, str]) -> str | None:
-    """Name of the variable that should hold the card's key and does not."""
-    variable = card.api_key_env
-    return variable if variable and not environ.get(variable, "").strip() else None
-
-
 def _absent(card: AgentCard, settings: Settings) -> str | None:
     """What has to be there before the model can be asked."""
-    if variable := missing_key(card, os.environ):
+    if variable := card.missing_key(os.environ):
         return f"set environment variable {variable}"
     if card.is_local:
         try:

@@ -1,16 +1,21 @@
 """`aaa courses …` and `aaa generations …`, over the API."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from aaa.catalogue import open_catalogue
 from aaa.client import Json
 from aaa.commands.opening import open_client, say, show
+from aaa.commands.rounds import CHANGEABLE as OF_A_ROUND
+from aaa.commands.rounds import changes_of
 from aaa.commands.staged import line, under_way
 from aaa.commands.table import print_rows
 from aaa.generations import child, next_number, root_of, write_card
 from aaa.settings import Settings
+
+CHANGEABLE = {key: told for key, told in OF_A_ROUND.items() if key != "seat_budgets"}
 
 
 async def ls(settings: Settings, as_json: bool, limit: int) -> int:
@@ -58,6 +63,14 @@ async def move(settings: Settings, course_id: str, verb: str) -> int:
         say(
             f"It is marked to go on. `aaa run SCENARIO --resume {course_id}` or `aaa serve` conducts it."
         )
+    return 0
+
+
+async def retune(settings: Settings, course_id: str, assignments: Sequence[str]) -> int:
+    """`key=value …`: change a live course's limits. Raises `InputError` naming what can be changed."""
+    changes = changes_of(assignments, CHANGEABLE)
+    async with open_client(settings) as client:
+        show(await client.retune_course(course_id, changes))
     return 0
 
 

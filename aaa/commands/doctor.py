@@ -128,6 +128,8 @@ def _spans() -> dict[str, Any]:
     if not tracing.is_on():
         return _check("spans", True, "off (OTEL_EXPORTER_OTLP_ENDPOINT is not set)")
     if importlib.util.find_spec("opentelemetry.sdk") is None:
-        return _check("spans", False, "wanted, but not installed: pip install 'aaa[otel]'")
+        return _check(
+            "spans", False, "wanted, but not installed: pip install 'aaa-orchestrator[otel]'"
+        )
     content = ", with what was said" if tracing.tells_content() else ", without what was said"
     return _check("spans", True, f"sent to {tracing.endpoint()}{content}")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from aaa.calibration import Report, shown
 from aaa.catalogue import Catalogue, Script, open_catalogue
 from aaa.client import Client
-from aaa.commands.opening import arguments, command_name, open_client, say, show
+from aaa.commands.opening import arguments, check_resumed, command_name, open_client, say, show
 from aaa.commands.playing import play
 from aaa.commands.run import tell_estimate
 from aaa.commands.table import print_rows
@@ -55,7 +55,9 @@ async def calibrate(settings: Settings, wanted: Wanted, *, dry_run: bool) -> int
 
     async def start(client: Client) -> str:
         if wanted.resume is not None:
-            return (await client.round(wanted.resume))["id"]
+            resumed = await client.round(wanted.resume)
+            check_resumed(resumed, scenario["name"])
+            return resumed["id"]
         return (await client.start_round(scenario))["id"]
 
     async def finish(client: Client, round_id: str) -> None:

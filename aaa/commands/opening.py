@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aaa.client import Client, connect
+from aaa.errors import InputError
 from aaa.settings import Settings
 from aaa.yaml_files import setting
 
@@ -58,6 +59,15 @@ def arguments(overrides: Mapping[str, Any], **given: object) -> str:
 def on_terminal() -> bool:
     """Whether a person sits at it: the dashboard reads keys and draws on all three."""
     return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
+def check_resumed(found: Mapping[str, Any], scenario: str) -> None:
+    """Raises `InputError` where what `--resume` names is of another scenario: it would be played and paid."""
+    if found["scenario"] != scenario:
+        raise InputError(
+            f"--resume {found['id']!r}: that plays {found['scenario']!r}, not {scenario!r}; "
+            "`aaa rounds ls` and `aaa courses ls` list what there is"
+        )
 
 
 def say(text: str = "") -> None:

@@ -4,11 +4,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from aaa.client import Client
-from aaa.commands.opening import arguments, command_name, open_client, say, show
+from aaa.commands.opening import arguments, check_resumed, command_name, open_client, say, show
 from aaa.commands.playing import play
 from aaa.commands.run import tell_estimate
 from aaa.estimate import Estimate
-from aaa.rejudging import Changes
+from aaa.rejudging import Changes, rejudged
 from aaa.settings import Settings
 
 WORDS = {
@@ -48,7 +48,9 @@ async def rejudge(settings: Settings, wanted: Wanted, *, dry_run: bool) -> int:
 
     async def start(client: Client) -> str:
         if wanted.resume is not None:
-            return (await client.round(wanted.resume))["id"]
+            resumed, old = [await client.round(id) for id in (wanted.resume, wanted.round)]
+            check_resumed(resumed, rejudged(old["scenario"]))
+            return resumed["id"]
         return (await client.rejudge(wanted.round, asked))["id"]
 
     async def finish(client: Client, round_id: str) -> None:

@@ -1,6 +1,6 @@
 """`aaa rounds …`: start, list, show and steer rounds, over the API."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -148,15 +148,20 @@ async def move(
 
 async def retune(settings: Settings, round_id: str, assignments: Sequence[str]) -> int:
     """`key=value …`: change a live round's limits. Raises `InputError` naming what can be changed."""
-    changes = override({}, dict(parse_setting(text) for text in assignments))
-    for key in changes:
-        if key not in CHANGEABLE:
-            raise InputError(
-                f"{key!r} cannot be changed; what can: {', '.join(CHANGEABLE.values())}"
-            )
+    changes = changes_of(assignments, CHANGEABLE)
     async with open_client(settings) as client:
         show(await client.retune(round_id, changes))
     return 0
+
+
+def changes_of(assignments: Sequence[str], changeable: Mapping[str, str]) -> dict[str, Any]:
+    """`key=value …` as what to change; `changeable`: key -> how it is written. Raises `InputError`."""
+    changes = override({}, dict(parse_setting(text) for text in assignments))
+    for key in changes:
+        if key not in changeable:
+            known = ", ".join(changeable.values())
+            raise InputError(f"{key!r} cannot be changed; what can: {known}")
+    return changes
 
 
 async def unfinished(client: Client, scenario: str) -> list[str]:

@@ -17,13 +17,12 @@ from aaa.catalogue import Catalogue, Script
 from aaa.client import Client
 from aaa.cluster.keeper import supervising
 from aaa.commands import staged
-from aaa.commands.opening import arguments, command_name, on_terminal, say, show
+from aaa.commands.opening import arguments, check_resumed, command_name, on_terminal, say, show
 from aaa.commands.rounds import unfinished
 from aaa.commands.scenarios import prepared
 from aaa.commands.stopping import STOPPED, stopping
 from aaa.commands.table import print_rows
 from aaa.corpus.conditions import Refused
-from aaa.errors import SetupError
 from aaa.estimate import Estimate, estimate
 from aaa.logs import set_up, to_file
 from aaa.preflight import check_cluster, check_prices, check_reach
@@ -75,7 +74,9 @@ def short_of(scenario: Scenario, found: Estimate) -> list[str]:
 async def run(settings: Settings, wanted: Wanted) -> int:
     """Play a round to its end, or a course through its stages; exit code 0 when it completed."""
     if staged.is_staged(settings, wanted.scenario):
-        asked = staged.Asked(wanted.scenario, _overrides(wanted), wanted.resume, wanted.as_json)
+        asked = staged.Asked(
+            wanted.scenario, _overrides(wanted), wanted.resume, wanted.as_json, wanted.budget_usd
+        )
         return await staged.run(settings, asked, everything)
     if _shows(wanted):
         settings = to_file(settings, "aaa")  # a line on stderr would stand in the dashboard
@@ -133,10 +134,9 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
     resume = next(iter(open_), None) if wanted.resume == staged.LAST else wanted.resume
     if resume is not None:
         found = await client.round(resume)
-        if found["scenario"] != script.scenario.name:
-            raise SetupError(
-                f"round {resume!r} plays {found['scenario']!r}, not {script.scenario.name!r}"
-            )
+        check_resumed(found, script.scenario.name)
+        if wanted.budget_usd is not None:
+            await client.retune(resume, {"budget_usd": wanted.budget_usd})
         if found["status"] not in ("queued", "running"):
             await client.resume(resume)
         say(f"Round {resume} goes on: {progress(dict(found))}")

@@ -88,8 +88,8 @@ def _fine(settings: Settings, name: str) -> str:
 
 def _lacking(script: Script) -> str:
     """Keys that its agents need and this environment lacks: no fault of the scenario, but of a run here."""
-    needed = {card.api_key_env for card in script.cards.values() if card.api_key_env}
-    missing = sorted(name for name in needed if not os.environ.get(name))
+    wanted = {card.missing_key(os.environ) for card in script.cards.values()}
+    missing = sorted(name for name in wanted if name is not None)
     return f"; to run it here, set {', '.join(missing)}" if missing else ""
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from aaa.catalogue import Catalogue, open_catalogue
 from aaa.client import Client, Json
-from aaa.commands.opening import arguments, command_name, say, show
+from aaa.commands.opening import arguments, check_resumed, command_name, say, show
 from aaa.commands.rounds import is_file
 from aaa.commands.stopping import STOPPED, stopping
 from aaa.commands.table import print_rows
@@ -41,6 +41,8 @@ class Asked(NamedTuple):
     overrides: dict[str, Any]
     resume: str | None
     as_json: bool
+    budget_usd: float | None = None
+    """For a course that goes on; one that begins has it among its overrides."""
 
 
 def is_staged(settings: Settings, scenario: str) -> bool:
@@ -151,6 +153,9 @@ async def _begin(client: Client, name: str, asked: Asked) -> Json:
         say(f"Course {made['id']}: {len(made['stages'])} stages. Ctrl-C stops it safely.")
         return made
     found = await client.course(resume)
+    check_resumed(found, name)
+    if asked.budget_usd is not None:
+        await client.retune_course(resume, {"budget_usd": asked.budget_usd})
     if found["status"] == "paused":
         found = await client.move_course(resume, "resume")
     done = sum(row["status"] == "done" for row in found["steps"])

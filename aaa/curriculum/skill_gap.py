@@ -2,28 +2,19 @@
 
 By each tag's board the best peer is found and how often it would beat the student. Few battles say
 little: the boards' ridge draws them towards even, and an even tag keeps the weight 1. So the weight of a
-tag is the odds of losing there to the best peer, within bounds, to the power of `sharpness`: a tag where
-the peer wins three of four weighs 3, one where the student wins three of four a third. Ours: WizardLM-2
+tag is the odds of losing there to the best peer, within bounds: a tag where the peer wins three of four
+weighs 3, one where the student wins three of four a third. Ours: WizardLM-2
 says that each stage is made with the model learned before, and not how.
 """
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import Field
-
 from aaa.board import Board
 from aaa.curriculum.attributes import weight
 from aaa.types import Seed, Value
 
-
-class Sharpness(Value):
-    """How strongly weights follow the gap."""
-
-    sharpness: float = Field(1.0, ge=0, le=4)
-    """0: not at all; 1: as the odds of losing."""
-    least: float = Field(0.25, gt=0, le=1)
-    """No tag weighs less, so that nothing is forgotten."""
-    most: float = Field(4.0, ge=1, le=100)
+LEAST, MOST = 0.25, 4.0
+"""Bounds of a tag's weight; the lower one, so that nothing is forgotten."""
 
 
 class Gap(Value):
@@ -38,15 +29,13 @@ class Gap(Value):
     weight: float
 
 
-def gaps(boards: Iterable[Board], student: str, how: Sharpness | None = None) -> tuple[Gap, ...]:
+def gaps(boards: Iterable[Board], student: str) -> tuple[Gap, ...]:
     """The student's gap on each tag where it met somebody, the widest first."""
-    found = [
-        gap for board in boards if (gap := _gap(board, student, how or Sharpness())) is not None
-    ]
+    found = [gap for board in boards if (gap := _gap(board, student)) is not None]
     return tuple(sorted(found, key=lambda gap: (-gap.points, gap.tag)))
 
 
-def _gap(board: Board, student: str, how: Sharpness) -> Gap | None:
+def _gap(board: Board, student: str) -> Gap | None:
     mine = next((rating for rating in board.ratings if rating.player == student), None)
     if mine is None or board.tag is None:
         return None
@@ -61,7 +50,7 @@ def _gap(board: Board, student: str, how: Sharpness) -> Gap | None:
         peer=best.player,
         battles=mine.battles,
         points=points,
-        weight=min(how.most, max(how.least, odds**how.sharpness)),
+        weight=min(MOST, max(LEAST, odds)),
     )
 
 

@@ -83,7 +83,12 @@ def test_iterations_with_a_kill_a_gate_and_a_way_back(home: Home) -> None:
             course_id = run.wait_for(r"Course (arena_learning-\w+):").group(1)
             run.wait_for(r"i1-sft: pupil-g1 goes on")
             run.stop(signal.SIGKILL)
-        refused = home.run(*command("--resume", course_id))
+        home.aaa("courses", "set", course_id, "concurrency=4", "budget_usd=50")
+        assert course_of(home, course_id)["budget_usd"] == 50
+        wrong = home.run("courses", "set", course_id, "seats=1")
+        assert (wrong.returncode, "what can: concurrency, budget_usd" in wrong.stderr) == (2, True)
+        refused = home.run(*command("--resume", course_id, "--budget-usd", "60"))
+        assert course_of(home, course_id)["budget_usd"] == 60
         assert refused.returncode == 4, refused.stderr[-3000:]
         assert f"Course {course_id} goes on" in refused.stderr
         assert f"(not_admitted): 'pupil-g{LAST}' was not let in" in refused.stderr

@@ -18,6 +18,7 @@ from aaa.cluster.conductor import Conductor
 from aaa.settings import Settings
 from aaa.store.courses import Course, get_course, seeds_of
 from aaa.store.database import Database
+from aaa.store.generations import Generation, register
 from aaa.store.rounds import list_rounds
 from aaa.types import Call
 from tests.catalogues import small_catalogue
@@ -327,7 +328,10 @@ async def test_going_back_to_an_earlier_generation(classroom: Classroom) -> None
     forth = await api.post(path, json={"agent": "pupil-g1"})
     assert (forth.json()["student"], forth.json()["parent"]) == ("pupil-g1", "pupil")
     unknown = await api.post(path, json={"agent": "judge"})
-    assert (unknown.status_code, "there are: pupil, pupil-g1" in unknown.text) == (422, True)
+    assert (unknown.status_code, "of this student: pupil, pupil-g1" in unknown.text) == (422, True)
+    stranger = Generation(agent="x-g1", student="x", generation=1, parent="x", model="local/x")
+    await register(classroom.database, stranger)
+    assert (await api.post(path, json={"agent": "x-g1"})).status_code == 422
 
 
 @pytest.mark.parametrize(

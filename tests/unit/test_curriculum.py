@@ -13,7 +13,7 @@ from aaa.curriculum.analysis import analyse, script, signals
 from aaa.curriculum.attributes import attributes, weight
 from aaa.curriculum.gate import FEWEST, Bound, Passed, admission, decide, lower_end, passed
 from aaa.curriculum.sampling import draw, shifts
-from aaa.curriculum.skill_gap import Sharpness, gaps, seed_weight
+from aaa.curriculum.skill_gap import gaps, seed_weight
 from aaa.errors import InputError
 from aaa.near_duplicates import near_duplicates
 from aaa.ratings import report
@@ -201,13 +201,12 @@ def test_a_seed_with_two_weak_tags_weighs_as_one() -> None:
     assert [round(firsts[i] / 4000 * 8) for i in "abc"] == [3, 4, 1]
 
 
-def test_gaps_have_bounds_and_may_be_ignored() -> None:
+def test_gaps_have_bounds() -> None:
     ledger = Ledger(Battle("student", "peer", 0, f"s{n}", ("all",)) for n in range(500))
     boards = report(ledger, Method(replicates=0), None).boards
     (gap,) = gaps(boards, "student")
     assert (gap.tag, gap.peer, gap.battles, gap.weight) == ("all", "peer", 500, 4.0)
     assert gaps(boards, "peer")[0].weight == 0.25
-    assert gaps(boards, "student", Sharpness(sharpness=0))[0].weight == 1
     assert gaps(boards, "nobody") == ()
     assert seed_weight(seed("a", "all", "other", "x"), {"all": 4, "other": 2}, {"x": 3}) == 9
 

@@ -92,7 +92,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
     """`key=value` from a command line, the value read as YAML. Raises `InputError`."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise InputError(f"expected key=value, got {text!r}")
+        raise InputError(f"{text!r}: expected KEY=VALUE, such as protocol.options.rounds=2")
     try:
         return key.strip(), yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from aaa.api.guard import needs
-from aaa.api.paging import CLEAN, Cursor, Limit, Name, Page, RoundId, page
+from aaa.api.paging import CLEAN, Cursor, Limit, Name, Page, RoundId, page, unknown
 from aaa.api.problems import errors
 from aaa.api.rounds import Key
 from aaa.api.starting import check_plain
@@ -123,7 +123,7 @@ def _reading(router: APIRouter, database: Database) -> None:
         try:
             found = await list_courses(database, limit=limit + 1, before=cursor)
         except NotFound as error:
-            raise InputError(f"cursor {cursor!r} is none of ours") from error
+            raise unknown(cursor) from error
         return page(found, limit, lambda course: course.id)
 
     @router.get("/courses/{course_id}", dependencies=[needs("viewer")], responses=errors(404))

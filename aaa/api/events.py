@@ -7,14 +7,13 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from aaa.api.guard import needs
-from aaa.api.paging import RoundId
+from aaa.api.paging import LARGEST_ID, RoundId
 from aaa.api.problems import errors
 from aaa.api.sse import Listening, Stream
 from aaa.errors import InputError
 from aaa.store.database import Database
 from aaa.store.rounds import TERMINAL, Round, get_round
 
-LARGEST_ID = 2**63 - 1
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """Nobody on the way may keep or hold back events."""
 

@@ -6,6 +6,8 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Path, Query
 from pydantic import BaseModel
 
+from aaa.errors import InputError
+
 T = TypeVar("T")
 
 CLEAN = r"^[^\x00-\x1f\x7f]+$"
@@ -26,6 +28,25 @@ class Page(BaseModel, Generic[T]):
     items: list[T]
     next: str | None
     """Cursor of the next page; `None` where this is the last."""
+
+
+LARGEST_ID = 2**63 - 1
+
+
+def number(cursor: str | None) -> int:
+    """The row that a cursor of a list by number names; 0 before the first. Raises `InputError`."""
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit()) or int(cursor) > LARGEST_ID:
+        raise unknown(cursor)
+    return int(cursor)
+
+
+def unknown(cursor: str | None) -> InputError:
+    """What to raise for a cursor that names no row."""
+    return InputError(
+        f"cursor {cursor!r} is no `next` of a page of this list; leave it out for the first"
+    )
 
 
 def page(found: Sequence[T], limit: int, key: Callable[[T], object]) -> Page[T]:

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Response
 
 from aaa.api.guard import needs
-from aaa.api.paging import Cursor, Limit, Page, RoundId, page
+from aaa.api.paging import Cursor, Limit, Page, RoundId, page, unknown
 from aaa.api.problems import errors
 from aaa.api.starting import StartRound, prepare
 from aaa.catalogue import Catalogue
-from aaa.errors import InputError, NotFound
+from aaa.errors import NotFound
 from aaa.preflight import check_prices
 from aaa.store.database import Database
 from aaa.store.rounds import Round, create_round, get_round, get_script, list_rounds
@@ -66,7 +66,7 @@ def _reading(router: APIRouter, database: Database) -> None:
         try:
             found = await list_rounds(database, limit=limit + 1, before=cursor, status=status)
         except NotFound as error:
-            raise InputError(f"cursor {cursor!r} is none of ours") from error
+            raise unknown(cursor) from error
         return page(found, limit, lambda round: round.id)
 
     @router.get("/{round_id}", dependencies=[needs("viewer")], responses=errors(404))

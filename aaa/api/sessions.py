@@ -5,17 +5,15 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 
 from aaa.api.guard import needs
-from aaa.api.paging import CLEAN, Cursor, Limit, Page, RoundId, page
+from aaa.api.paging import CLEAN, LARGEST_ID, Cursor, Limit, Page, RoundId, number, page
 from aaa.api.problems import errors
 from aaa.api.shapes import SessionShape
-from aaa.errors import InputError
 from aaa.store.database import Database
 from aaa.store.reading import SessionSummary, Wanted, get_session, list_seeds, list_sessions
 from aaa.store.rounds import get_round
 from aaa.types import Outcome, Seed
 
 SessionStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
-LARGEST_ID = 2**63 - 1
 
 
 def routes(database: Database) -> APIRouter:
@@ -47,7 +45,7 @@ def routes(database: Database) -> APIRouter:
     ) -> Page[SessionSummary]:
         """A round's sessions in the order of its seeds; `turns` and `verdicts` are counts."""
         await get_round(database, round_id)
-        after = 0 if cursor is None else _id(cursor)
+        after = number(cursor)
         wanted = Wanted(status=status, outcome=outcome, seat=seat, tag=tag, text=text)
         found = await list_sessions(database, round_id, limit=limit + 1, after=after, wanted=wanted)
         return page(found, limit, lambda session: session.id)
@@ -56,7 +54,7 @@ def routes(database: Database) -> APIRouter:
     async def seeds(round_id: RoundId, limit: Limit = 50, cursor: Cursor = None) -> Page[Seed]:
         """A round's seeds, in their order."""
         await get_round(database, round_id)
-        after = 0 if cursor is None else _id(cursor)
+        after = number(cursor)
         found = await list_seeds(database, round_id, limit=limit + 1, after=after)
         told = page(found, limit, lambda one: one[0])
         return Page(items=[seed for _, seed in told.items], next=told.next)
@@ -72,9 +70,3 @@ def routes(database: Database) -> APIRouter:
         return await get_session(database, session_id)
 
     return router
-
-
-def _id(cursor: str) -> int:
-    if not (cursor.isascii() and cursor.isdigit()) or int(cursor) > LARGEST_ID:
-        raise InputError(f"cursor {cursor!r} is none of ours")
-    return int(cursor)

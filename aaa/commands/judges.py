@@ -106,7 +106,8 @@ def labels_file(labels: str, catalogue: Catalogue) -> Path:
     for place in places:
         if place.is_file():
             return place
-    raise InputError(f"no file {labels!r} with labelled pairs here or in a scenario folder")
+    looked = ", ".join(str(place) for place in places)
+    raise InputError(f"--labels {labels!r}: no such file; looked for {looked}")
 
 
 def _again(wanted: Wanted, round_id: str) -> str:

@@ -20,7 +20,9 @@ class Inner(Value):
     @model_validator(mode="after")
     def _is_there(self) -> "Inner":
         if self.play in ("panel", "meta"):
-            raise ValueError(f"{self.play!r} cannot be put into another")
+            inner_ones = [n for n in plugins.names("judges") if n not in ("panel", "meta")]
+            valid = ", ".join(inner_ones)
+            raise ValueError(f"{self.play!r} cannot be put into another; valid: {valid}")
         try:
             inner = plugins.judging_play(self.play)
             plugins.options_of("judging play", inner.id, inner.options, self.options)

@@ -34,7 +34,7 @@ class Options(Inner):
     def _shares(cls, accuracy: dict[str, float] | None) -> dict[str, float] | None:
         for judge, share in (accuracy or {}).items():
             if not 0 <= share <= 1:
-                raise ValueError(f"accuracy of {judge!r} is not from 0 to 1")
+                raise ValueError(f"accuracy of {judge!r} must be from 0 to 1, got {share!r}")
         return accuracy
 
     @model_validator(mode="after")

@@ -48,7 +48,7 @@ class Options(Value):
     @classmethod
     def _named(cls, criteria: dict[str, str]) -> dict[str, str]:
         if not 1 <= len(criteria) <= 20:
-            raise ValueError("give 1 to 20 criteria")
+            raise ValueError(f"give 1 to 20 criteria, got {len(criteria)}")
         wrong = [n for n in criteria if not (n.isascii() and n.isidentifier() and n.islower())]
         if wrong:
             raise ValueError(f"not a name of small letters, digits and underscores: {wrong[0]!r}")

@@ -86,7 +86,9 @@ def test_a_labels_file_is_found_here_or_in_a_scenario_folder(
     catalogue = open_catalogue(Settings())
     assert labels_file("labels/quickstart.jsonl", catalogue) == FOLDER / "quickstart.jsonl"
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="no file 'nowhere"):
+    with pytest.raises(
+        InputError, match=r"'nowhere\.jsonl': no such file; looked for nowhere\.jsonl, "
+    ):
         labels_file("nowhere.jsonl", catalogue)
 
 

@@ -17,7 +17,7 @@ demo: setup
 	@$(BIN)/aaa models pull smollm2-135m qwen2.5-coder-1.5b
 	@$(BIN)/aaa run quickstart --next-steps
 
-# 75 minutes on two busy cores, fewer on idle ones. Killed anywhere, the same command goes on where it was.
+# 82 minutes on two slow and busy cores, fewer on others. Killed anywhere, the same command goes on where it was.
 FLYWHEEL := $(or $(AAA_HOME),.aaa)/flywheel
 flywheel: setup-trainers
 	@$(BIN)/aaa models pull smollm2-135m qwen2.5-coder-1.5b

@@ -135,9 +135,12 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
     if resume is not None:
         found = await client.round(resume)
         check_resumed(found, script.scenario.name)
+        ended = found["status"] not in ("queued", "running", "paused")
+        if ended:  # only a live round can change
+            await client.resume(resume)
         if wanted.budget_usd is not None:
             await client.retune(resume, {"budget_usd": wanted.budget_usd})
-        if found["status"] not in ("queued", "running"):
+        if found["status"] == "paused":
             await client.resume(resume)
         say(f"Round {resume} goes on: {progress(dict(found))}")
         return resume

@@ -154,7 +154,7 @@ async def _begin(client: Client, name: str, asked: Asked) -> Json:
         return made
     found = await client.course(resume)
     check_resumed(found, name)
-    if asked.budget_usd is not None:
+    if asked.budget_usd is not None and found["status"] in ("running", "paused"):
         await client.retune_course(resume, {"budget_usd": asked.budget_usd})
     if found["status"] == "paused":
         found = await client.move_course(resume, "resume")

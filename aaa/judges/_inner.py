@@ -8,6 +8,9 @@ from aaa import plugins
 from aaa.errors import InputError
 from aaa.types import Value
 
+OUTER = ("panel", "meta")
+"""Plays that hold another."""
+
 
 class Inner(Value):
     """Options that every play around another one has."""
@@ -19,9 +22,8 @@ class Inner(Value):
 
     @model_validator(mode="after")
     def _is_there(self) -> "Inner":
-        if self.play in ("panel", "meta"):
-            inner_ones = [n for n in plugins.names("judges") if n not in ("panel", "meta")]
-            valid = ", ".join(inner_ones)
+        if self.play in OUTER:
+            valid = ", ".join(name for name in plugins.names("judges") if name not in OUTER)
             raise ValueError(f"{self.play!r} cannot be put into another; valid: {valid}")
         try:
             inner = plugins.judging_play(self.play)

@@ -19,7 +19,19 @@ from pydantic import Field
 from aaa.play import Play, check_all, together, try_all
 from aaa.prompts import prompts_beside, shown
 from aaa.protocols._moves import answer_call, answered, concluded, judged, says_something
-from aaa.types import Agent, Call, Cast, Check, Message, Sampling, Seed, Turn, Value, Verdict
+from aaa.types import (
+    CHECKER,
+    Agent,
+    Call,
+    Cast,
+    Check,
+    Message,
+    Sampling,
+    Seed,
+    Turn,
+    Value,
+    Verdict,
+)
 
 PROMPTS = prompts_beside(__file__)
 SEATS = {
@@ -146,9 +158,11 @@ def _improve(seed: Seed, cast: Cast, options: Options, draft: Turn) -> Play[Turn
 
 
 def _passes(seed: Seed, answer: Turn) -> Play[bool]:
+    """By its seed's checker, as its verdicts find it: it is checked once."""
     if seed.checker is None:
         return False
-    found = (yield from check_all(seed.checker, (answer,)))[answer.index]
+    judge = CHECKER + str(seed.checker["kind"])
+    found = (yield from check_all(seed.checker, (answer,), recorded_as=judge))[answer.index]
     return isinstance(found, Check) and found.passed
 
 

@@ -42,11 +42,7 @@ async def test_a_session_goes_on_from_its_journal_where_the_database_was_away(
         asked[wish.index] += 1
         if wish.index == AWAY_AT and asked[AWAY_AT] == 1:
             return Granted(away=True)
-        begun = await journal.begin(wish, Amount(usd=0, tokens=0), 60)
-        if isinstance(begun, Attempt):
-            turn = Turn(index=wish.index, call=wish.call, reply=Reply(text=say(wish.call)))
-            begun = await journal.answer(wish, begun, turn)
-        return Granted(said=Said.of(begun))
+        return await _recorded(journal, wish)
 
     runner = Runner("runner-0", database.url, seat)
     running = asyncio.create_task(runner.run())
@@ -57,6 +53,15 @@ async def test_a_session_goes_on_from_its_journal_where_the_database_was_away(
     await running
     assert asked.pop(AWAY_AT) == 2
     assert set(asked.values()) == {1}
+
+
+async def _recorded(journal: Journal, wish: Wish) -> Granted:
+    """What a seat does: the intent on record, then the answer."""
+    begun = await journal.begin(wish, Amount(usd=0, tokens=0), 60)
+    if isinstance(begun, Attempt):
+        turn = Turn(index=wish.index, call=wish.call, reply=Reply(text=say(wish.call)))
+        begun = await journal.answer(wish, begun, turn)
+    return Granted(said=Said.of(begun))
 
 
 class _Slow(Runner):
@@ -136,11 +141,7 @@ async def test_a_round_pauses_while_other_calls_of_the_batch_are_out(
             return Granted(stopped="budget_reached")
         if wish.index == 1:
             await home.wait()
-        begun = await journal.begin(wish, Amount(usd=0, tokens=0), 60)
-        if isinstance(begun, Attempt):
-            turn = Turn(index=wish.index, call=wish.call, reply=Reply(text=say(wish.call)))
-            begun = await journal.answer(wish, begun, turn)
-        return Granted(said=Said.of(begun))
+        return await _recorded(journal, wish)
 
     runner = Runner("runner-0", database.url, seat)
     running = asyncio.create_task(runner.run())

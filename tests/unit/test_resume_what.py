@@ -13,15 +13,16 @@ from aaa.errors import InputError
 class Plane:
     """A control plane with one paused round and one paused course."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: str = "paused") -> None:
+        self.status = status
         self.changed: list[tuple[str, Any]] = []
 
     async def round(self, id: str) -> dict[str, Any]:
         sessions = {"completed": 1, "total": 2}
-        return {"id": id, "scenario": "small", "status": "paused", "sessions": sessions}
+        return {"id": id, "scenario": "small", "status": self.status, "sessions": sessions}
 
     async def course(self, id: str) -> dict[str, Any]:
-        return {"id": id, "scenario": "small", "status": "paused", "steps": [], "stage": None}
+        return {"id": id, "scenario": "small", "status": self.status, "steps": [], "stage": None}
 
     async def rounds(self, limit: int) -> list[dict[str, Any]]:
         return []
@@ -57,6 +58,18 @@ async def test_a_budget_is_raised_before_it_goes_on(begin: Any) -> None:
     plane = Plane()
     await begin(plane, "small", 5.0)
     assert plane.changed == [("r1", {"budget_usd": 5.0}), ("r1", "resume")]
+
+
+async def test_an_ended_round_goes_on_before_its_budget_can_change() -> None:
+    plane = Plane("failed")
+    await begin_round(plane, "small", 5.0)
+    assert plane.changed == [("r1", "resume"), ("r1", {"budget_usd": 5.0})]
+
+
+async def test_a_course_that_is_over_stays_as_it_is() -> None:
+    plane = Plane("completed")
+    await begin_course(plane, "small", 5.0)
+    assert plane.changed == []
 
 
 @pytest.mark.parametrize("begin", [begin_round, begin_course])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aaa.catalogue import Catalogue
+from aaa.drive import drive
 from aaa.errors import InputError
 from aaa.estimate import estimate
 from aaa.play import CallRefused, Rehearsal, rehearse
@@ -20,6 +21,8 @@ from aaa.types import (
     CheckWish,
     Failure,
     Judging,
+    Note,
+    Recorded,
     Reply,
     Seed,
     Turn,
@@ -421,3 +424,23 @@ def test_a_checker_that_cannot_tell_spares_no_critique() -> None:
 def test_an_estimate_counts_every_critique() -> None:
     done = played(cast(students=(ANNA,)), seed=CHECKED, skip_passed=True, rounds=3)
     assert purposes(done)["critique"] == 3
+
+
+async def test_an_answer_that_is_looked_at_before_teaching_is_checked_once() -> None:
+    """Its verdict has the same finding: a checker may run code, for seconds."""
+    judging = JUDGING.model_copy(update={"checker": "decides"})
+    seats = cast(students=(ANNA,)).model_copy(update={"judging": judging})
+    looked: list[int] = []
+
+    async def grant(index: int, call: Call) -> Turn:
+        return Turn(index=index, call=call, reply=drafting("wrong")(call))
+
+    async def check(wish: CheckWish) -> dict[int, Check | CheckFailure]:
+        looked.extend(wish.answers)
+        return {at: Check(score=0) for at in wish.answers}
+
+    async def record(index: int, after: int, note: Note) -> None: ...
+
+    session = co_teaching.play(CHECKED, seats, co_teaching.Options(skip_passed=True))
+    await drive(session, grant, record, Recorded(), check)
+    assert sorted(looked) == [0, 2]  # the draft and its revision

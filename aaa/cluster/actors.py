@@ -77,10 +77,15 @@ class Actors:
             self._adopt(name)
 
     def _adopt(self, name: str) -> None:
-        with contextlib.suppress(ValueError):  # there is none of that name any more
-            self._keep(
-                name, "seat" if name.startswith("seat-") else "runner", self._ray.get_actor(name)
-            )
+        """Know the actor of that name, if there is one; by the handle that made it, for it ends with that."""
+        try:
+            actor = self._ray.get_actor(name)
+        except ValueError:
+            self._forget(name)
+            return
+        mine = self._handles.get(name)
+        kind: Kind = "seat" if name.startswith("seat-") else "runner"
+        self._keep(name, kind, mine if mine == actor else actor)
 
     def running(self) -> dict[str, Kind]:
         """Actor name -> kind, of those that live or are being restarted by Ray; others are forgotten."""
@@ -95,7 +100,6 @@ class Actors:
         try:
             self._ray.get(self._working[name])
         except Exception:  # noqa: BLE001 (it died or could not open: the call begins again, if it still is)
-            self._forget(name)
             self._adopt(name)
         else:
             self._stop(name)

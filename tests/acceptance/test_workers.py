@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 import psutil
@@ -55,6 +56,27 @@ def test_workers_come_from_the_fork_server_and_also_without_it(home: Home) -> No
         found: dict[str, Any] = json.loads(home.aaa("rounds", "show", round_id, "--json"))
     assert found["status"] == "completed"
     assert found["turns"] == 5 * SEEDS
+
+
+def test_who_was_killed_is_started_again_once(home: Home) -> None:
+    home.scenario("long", seeds=1000, judging={"play": "logprob"}, concurrency=2)
+    with provider(home, faults="latency=fixed:300ms") as base_url:
+        home.cards(base_url)
+        with started([AAA, "run", "long", "--no-tui"], home) as run:
+            until(lambda: len(requests(home)) > SEEDS, "some calls")
+
+            def actors() -> set[psutil.Process]:
+                return {*below(run, "ray::Seat"), *below(run, "ray::RunnerActor")}
+
+            before = actors()
+            for one in before:
+                one.kill()
+            until(lambda: len(actors() - before) == len(before), "all of them again")
+            after = actors()
+            done = len(requests(home))
+            until(lambda: len(requests(home)) > done + 10, "the round to go on")
+            time.sleep(3)  # a second one would be there by now
+            assert actors() == after
 
 
 def test_the_fork_server_ends_with_its_supervisor(home: Home) -> None:

@@ -9,6 +9,7 @@ import fcntl
 import json
 import logging
 import os
+import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -228,7 +229,54 @@ def _completed(row: dict[str, Any]) -> dict[str, Any]:
     return {"prompt": before, "completion": [last]}
 
 
+CHUNK = 50
+"""Batches that are put together from one draw of rows."""
+
+
+def order(lengths: Sequence[int], batch: int, rows: int, seed: int) -> list[int]:
+    """Which row comes when, for so many in all: rows of like length share a batch, as little is padded.
+
+    Every pass through the data is shuffled anew and cut into draws of `CHUNK` batches, which are sorted by
+    length; then its batches are shuffled. What fills no batch is left out of that pass. `batch`: at most
+    `len(lengths)`.
+    """
+    chance = random.Random(seed)
+    found: list[int] = []
+    while len(found) < rows:
+        one_pass = chance.sample(range(len(lengths)), len(lengths) // batch * batch)
+        batches = []
+        for draw in _cut(one_pass, CHUNK * batch):
+            batches += _cut(sorted(draw, key=lengths.__getitem__), batch)
+        chance.shuffle(batches)
+        found += [row for one in batches for row in one]
+    return found[:rows]
+
+
+def _cut(rows: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
 def _trainer(
+    model: Any, tokenizer: Any, recipe: Recipe, data: Sequence[dict[str, Any]], output: Path
+) -> Any:
+    """TRL's trainer, its rows in the order in which they are taught."""
+    trainer = _tokenised(model, tokenizer, recipe, data, output)
+    rows = trainer.train_dataset
+    lengths = [_tokens(row) for row in rows]
+    batch = trainer.args.per_device_train_batch_size
+    taught = batch * recipe.accumulate * recipe.steps
+    trainer.train_dataset = rows.select(order(lengths, batch, taught, recipe.seed))
+    return trainer
+
+
+def _tokens(row: dict[str, Any]) -> int:
+    """Of the longest of its conversations, as TRL made them of its texts."""
+    if "input_ids" in row:
+        return len(row["input_ids"])
+    return len(row["prompt_ids"]) + max(len(row["chosen_ids"]), len(row["rejected_ids"]))
+
+
+def _tokenised(
     model: Any, tokenizer: Any, recipe: Recipe, data: Sequence[dict[str, Any]], output: Path
 ) -> Any:
     import datasets
@@ -250,7 +298,8 @@ def _trainer(
     shared = {
         "output_dir": str(output),
         "max_steps": recipe.steps,
-        "per_device_train_batch_size": recipe.batch_size,
+        "per_device_train_batch_size": min(recipe.batch_size, len(taught)),
+        "train_sampling_strategy": "sequential",
         "per_device_eval_batch_size": recipe.batch_size,
         "gradient_accumulation_steps": recipe.accumulate,
         "learning_rate": recipe.learning_rate,
@@ -282,5 +331,12 @@ def _trainer(
         return trl.SFTTrainer(args=trl.SFTConfig(**shared, completion_only_loss=True), **common)
     loss = ["sigmoid"] if recipe.method == "dpo" else ["sigmoid", "sft"]
     weights = None if recipe.method == "dpo" else [1.0, recipe.sft_weight]
-    arguments = trl.DPOConfig(**shared, beta=recipe.beta, loss_type=loss, loss_weights=weights)
+    arguments = trl.DPOConfig(
+        **shared,
+        beta=recipe.beta,
+        loss_type=loss,
+        loss_weights=weights,
+        # what the parent says of each row, once; it costs about a third of a step
+        precompute_ref_log_probs=len(taught) < recipe.steps * recipe.batch_size * recipe.accumulate,
+    )
     return trl.DPOTrainer(args=arguments, **common)

@@ -190,7 +190,9 @@ def test_keys_steer_the_round(stage: Stage) -> None:
         screen.wait_for(r"Budget in dollars")
         screen.press("x", "enter")
         screen.wait_for(r"'x' is no number of dollars")
-        screen.press("\x7f", "30", "enter")
+        screen.press("\x7f")
+        screen.read(1.0)  # Textual 8.2 loses keys that are read together with a backspace
+        screen.press("30", "enter")
         screen.wait_for(r"of \$30\.00")
         assert api.get(path).json()["budget_usd"] == 30
         screen.press("n")

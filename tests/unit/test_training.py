@@ -1,6 +1,8 @@
 """Training without PyTorch: what is read and refused, recipes, and adapters as llama.cpp takes them."""
 
 import json
+import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from aaa.settings import Settings
 from aaa.training.adapter import NAMES, write_adapter
 from aaa.training.progress import progress, words
 from aaa.training.recipe import Recipe, recipe, usual
-from aaa.training.trainer import Base, _completed, rows, train, whole_checkpoint
+from aaa.training.trainer import CHUNK, Base, _completed, order, rows, train, whole_checkpoint
 
 HEADS, KV_HEADS, WIDTH, RANK = 4, 2, 32, 3
 OUTPUTS = {"q_proj": WIDTH, "k_proj": WIDTH // 2, "v_proj": WIDTH // 2, "o_proj": WIDTH}
@@ -188,6 +190,33 @@ def test_sft_learns_the_last_answer_alone() -> None:
     said = [{"role": role, "content": role} for role in ("system", "user", "assistant", "user")]
     answer = {"role": "assistant", "content": "4"}
     assert _completed({"messages": [*said, answer]}) == {"prompt": said, "completion": [answer]}
+
+
+def test_rows_of_like_length_share_a_batch_and_a_pass_has_each_row_once() -> None:
+    batch, passes = 4, 3
+    lengths = random.Random(7).choices(range(10, 200), k=2 * CHUNK * batch)
+    every = order(lengths, batch, passes * len(lengths), seed=1)
+    for one in range(passes):
+        mine = every[one * len(lengths) : (one + 1) * len(lengths)]
+        assert sorted(mine) == list(range(len(lengths)))
+    batches = [every[i : i + batch] for i in range(0, len(every), batch)]
+    spread = [max(lengths[i] for i in b) - min(lengths[i] for i in b) for b in batches]
+    assert sum(spread) / len(spread) < 10  # at random: 190 * 3/5
+    longest = [max(lengths[i] for i in b) for b in batches[: len(batches) // passes]]
+    assert longest not in (sorted(longest), sorted(longest, reverse=True))  # not by length
+    assert batches[:CHUNK] != batches[2 * CHUNK : 3 * CHUNK]
+    assert every == order(lengths, batch, passes * len(lengths), seed=1)
+    assert every != order(lengths, batch, passes * len(lengths), seed=2)
+
+
+def test_what_fills_no_batch_is_left_out_of_that_pass_alone() -> None:
+    found = order([1] * 7, 3, 6 * 50, seed=0)
+    assert len(found) == 300
+    for start in range(0, 300, 6):
+        assert len(set(found[start : start + 6])) == 6
+    often = Counter(found)
+    assert set(often) == set(range(7))
+    assert max(often.values()) - min(often.values()) < 20
 
 
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:

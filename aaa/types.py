@@ -6,7 +6,7 @@ Left out: how a model is reached (`scenario.AgentCard`), and anything that does 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -262,8 +262,7 @@ class Cast(Value):
 
 Side = Literal["a", "b"]
 Outcome = Literal["win", "tie", "flip", "error", "abstain"]
-
-
+OUTCOMES: tuple[str, ...] = get_args(Outcome)
 CHECKER = "checker:"
 """How the name of a ballot's judge begins where it was a program; the checker's kind follows."""
 Preference = Literal["a", "b", "tie"]

@@ -11,8 +11,9 @@ from aaa.api.paging import LARGEST_ID, RoundId
 from aaa.api.problems import errors
 from aaa.api.sse import Listening, Stream
 from aaa.errors import InputError
+from aaa.states import ENDED
 from aaa.store.database import Database
-from aaa.store.rounds import TERMINAL, Round, get_round
+from aaa.store.rounds import Round, get_round
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """Nobody on the way may keep or hold back events."""
@@ -50,7 +51,7 @@ def routes(database: Database, listening: Listening) -> APIRouter:
         Ids are 1, 2, 3 … without a gap. A comment comes at least every 10 s.
         """
         start = after if last_event_id is None else _id(last_event_id)
-        if round.status in TERMINAL and start >= round.last_event:
+        if round.status in ENDED and start >= round.last_event:
             return Response(status_code=204)  # the standard's word for: do not connect again
         return StreamingResponse(
             stream.frames(start), media_type="text/event-stream", headers=HEADERS

@@ -1,7 +1,7 @@
 """Routes of rounds: start, look, steer."""
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
@@ -12,12 +12,12 @@ from aaa.api.starting import StartRound, prepare
 from aaa.catalogue import Catalogue
 from aaa.errors import NotFound
 from aaa.preflight import check_prices
+from aaa.states import RoundStatus
 from aaa.store.database import Database
 from aaa.store.rounds import Round, create_round, get_round, get_script, list_rounds
 from aaa.store.steering import Retune, cancel_round, pause_round, resume_round, retune_round
 from aaa.types import fingerprint
 
-RoundStatus = Literal["queued", "running", "paused", "completed", "failed", "cancelled"]
 Key = Annotated[
     str | None,
     Header(

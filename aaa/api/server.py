@@ -6,7 +6,6 @@ Signals stay with whoever runs the process. Left out: TLS, which a proxy in fron
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from aaa.api.app import create_app
 from aaa.catalogue import Catalogue
 from aaa.collecting import collect_seldom
 from aaa.errors import SetupError
+from aaa.loopback import is_loopback
 from aaa.settings import Settings
 from aaa.store.database import Database
 
@@ -128,16 +128,6 @@ def _why(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EACCES:
         return f"port {port} of {host} is not yours to take: choose one above 1023 with --port"
     return f"cannot listen on port {port} of {host}: {error.strerror or error}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _url(host: str, port: int) -> str:

@@ -1,6 +1,6 @@
 """Routes of sessions: a round's list and its seeds, and one with its whole transcript."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
@@ -8,12 +8,11 @@ from aaa.api.guard import needs
 from aaa.api.paging import CLEAN, LARGEST_ID, Cursor, Limit, Page, RoundId, number, page
 from aaa.api.problems import errors
 from aaa.api.shapes import SessionShape
+from aaa.states import SessionStatus
 from aaa.store.database import Database
 from aaa.store.reading import SessionSummary, Wanted, get_session, list_seeds, list_sessions
 from aaa.store.rounds import get_round
 from aaa.types import Outcome, Seed
-
-SessionStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 
 
 def routes(database: Database) -> APIRouter:

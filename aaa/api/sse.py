@@ -16,8 +16,9 @@ from itertools import islice
 import orjson
 
 from aaa.errors import StoreError
+from aaa.states import TERMINAL_EVENTS
 from aaa.store.database import Database
-from aaa.store.events import TERMINAL, Event, read_events
+from aaa.store.events import Event, read_events
 from aaa.store.rounds import Round, get_round
 
 KEEP_ALIVE_S = 10.0
@@ -90,7 +91,7 @@ class Stream:
 
     async def _ended_with(self, event: Event) -> bool:
         """Whether that event is the round's last word: a resumed round goes on after a terminal one."""
-        if event.kind not in TERMINAL:
+        if event.kind not in TERMINAL_EVENTS:
             return False
         return (await get_round(self.database, self.round_id)).last_event == event.id
 

@@ -15,10 +15,11 @@ import httpx
 from pydantic import SecretStr
 
 from aaa.client.following import OnBack, OnDrop, follow, unheard
-from aaa.client.shapes import TERMINAL_EVENTS, Event, Json, Round, Session, SessionRow
+from aaa.client.shapes import Event, Json, Round, Session, SessionRow
 from aaa.client.wire import Wire, check, path_of
 from aaa.errors import SetupError
 from aaa.settings import Settings
+from aaa.states import TERMINAL_EVENTS
 
 __all__ = [
     "TERMINAL_EVENTS",

@@ -9,9 +9,10 @@ from contextlib import aclosing
 import httpx
 from httpx_sse import EventSource, SSEError
 
-from aaa.client.shapes import TERMINAL_EVENTS, Event
+from aaa.client.shapes import Event
 from aaa.client.wire import Wire, check, path_of, why_of
 from aaa.errors import SetupError
+from aaa.states import TERMINAL_EVENTS
 
 SILENCE_S = 45.0
 """An event stream this quiet is dead: the server promises a keep-alive every 10 s."""

@@ -6,9 +6,6 @@ from typing import Any, TypedDict
 
 from aaa.types import Value
 
-TERMINAL_EVENTS = frozenset({"round.completed", "round.failed", "round.cancelled"})
-"""After one of these a round says nothing more."""
-
 Json = dict[str, Any]
 
 

@@ -3,7 +3,6 @@
 Left out: repeating requests (the caller decides).
 """
 
-import ipaddress
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from pydantic import SecretStr
 
 from aaa.client.shapes import Json
 from aaa.errors import AAAError, Conflict, InputError, NotFound, SetupError
+from aaa.loopback import is_loopback
 
 
 class Wire:
@@ -35,7 +35,7 @@ class Wire:
             base_url=self.url,
             headers=headers,
             timeout=timeout_s,
-            trust_env=not _is_loopback(parts.hostname),  # a proxy must not see our own machine's
+            trust_env=not is_loopback(parts.hostname),  # a proxy must not see our own machine's
         )
 
     async def ask(
@@ -86,13 +86,6 @@ class Wire:
 
 def path_of(*parts: str) -> str:
     return "/v1/" + "/".join(quote(part, safe="") for part in parts)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def why_of(error: httpx.TransportError, url: str) -> str:

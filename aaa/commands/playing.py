@@ -16,6 +16,7 @@ from aaa.commands.run import everything
 from aaa.commands.stopping import STOPPED, stopping
 from aaa.preflight import check_cluster
 from aaa.settings import Settings
+from aaa.states import GOING
 
 PROGRESS_S = 10.0
 """Seconds between two lines of progress where there is no live view."""
@@ -79,7 +80,7 @@ async def _watch(client: Client, round_id: str, tui: bool) -> int:
     told = clock()
     while True:
         found = await client.round(round_id)
-        if found["status"] not in ("queued", "running"):
+        if found["status"] not in GOING:
             return watch.exit_code(found)
         if clock() - told >= PROGRESS_S:
             told, sessions = clock(), found["sessions"]

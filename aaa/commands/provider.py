@@ -1,9 +1,9 @@
 """`aaa provider`: the stub as a user starts it."""
 
-import ipaddress
 import sys
 from pathlib import Path
 
+from aaa.loopback import is_loopback
 from aaa.provider import grammar
 from aaa.provider.process import run_provider
 
@@ -22,7 +22,7 @@ def run(
     port_file: Path | None = None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C; exit code 0. Raises `InputError` or `SetupError`."""
-    if not _loopback(host):
+    if not is_loopback(host):
         print(
             f"warning: {host} can be reached from outside; the stub asks for no key",
             file=sys.stderr,
@@ -37,10 +37,3 @@ def run(
         skills=skills,
         port_file=port_file,
     )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -12,6 +12,7 @@ from aaa.errors import InputError
 from aaa.scenario import Scenario, with_lines
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
+from aaa.states import GOING, LIVE
 from aaa.yaml_files import override, parse, parse_setting, read_yaml
 
 CHANGEABLE = {
@@ -23,7 +24,6 @@ CHANGEABLE = {
 }
 """What of a live round can be changed, and how it is written."""
 
-GOING = ("queued", "running")
 NOBODY = (
     "Nobody drives the rounds that go on: no runner was heard of for 15 s. "
     "`aaa serve` plays them, or `aaa run SCENARIO --resume ROUND`."
@@ -167,8 +167,4 @@ def changes_of(assignments: Sequence[str], changeable: Mapping[str, str]) -> dic
 async def unfinished(client: Client, scenario: str) -> list[str]:
     """Ids of rounds of that scenario that stopped before their end, newest first."""
     items = await client.rounds(50)
-    return [
-        item["id"]
-        for item in items
-        if item["scenario"] == scenario and item["status"] in ("queued", "running", "paused")
-    ]
+    return [item["id"] for item in items if item["scenario"] == scenario and item["status"] in LIVE]

@@ -28,6 +28,7 @@ from aaa.logs import set_up, to_file
 from aaa.preflight import check_cluster, check_prices, check_reach
 from aaa.scenario import AgentCard, Scenario
 from aaa.settings import Settings
+from aaa.states import LIVE
 
 BUDGET = "budget_reached"
 
@@ -135,7 +136,7 @@ async def _begin(client: Client, script: Script, wanted: Wanted) -> str:
     if resume is not None:
         found = await client.round(resume)
         check_resumed(found, script.scenario.name)
-        ended = found["status"] not in ("queued", "running", "paused")
+        ended = found["status"] not in LIVE
         if ended:  # only a live round can change
             await client.resume(resume)
         if wanted.budget_usd is not None:

@@ -10,6 +10,7 @@ from aaa.cluster.keeper import Supervised, supervising
 from aaa.commands.opening import say
 from aaa.commands.stopping import stopping
 from aaa.errors import SetupError
+from aaa.loopback import is_loopback
 from aaa.preflight import check_cluster
 from aaa.settings import Settings
 
@@ -37,7 +38,6 @@ async def _serve(
 ) -> None:
     # two seconds, in which the supervisor loads
     from aaa.api.app import create_app
-    from aaa.api.server import is_loopback
     from aaa.api.server import serve as serve_api
     from aaa.store.opening import open_database
     from aaa.store.tokens import any_token

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from aaa.quality import GATES
+
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """The Hub's classes of size: (below, name)."""
 Configs = Mapping[str, Mapping[str, str]]
@@ -49,7 +51,9 @@ def _text(audit: Mapping[str, Any], plots: Sequence[str]) -> Iterator[str]:
         f"verdicts. Format `{audit['format']}`. Answers and verdicts are by language models; no person has "
         "checked them."
     )
-    yield from _table("What became of every verdict", {"kept": rows["kept"], **rows["dropped"]})
+    yield from _table(
+        "What became of every verdict", {"kept": rows["kept"], **_dropped(rows["dropped"])}
+    )
     yield from _table("Figures", metrics)
     yield from _licences(audit)
     yield from _judges(audit)
@@ -66,6 +70,14 @@ def _text(audit: Mapping[str, Any], plots: Sequence[str]) -> Iterator[str]:
     yield "`audit.json` holds all of it, with the cards of the agents as they were, hashes and histograms."
     for plot in plots:
         yield f"\n![{plot}]({plot})"
+
+
+def _dropped(counts: Mapping[str, int]) -> dict[str, Any]:
+    """Reason -> how many, and where a gate took them what it takes."""
+    return {
+        name: f"{count}: {GATES[name].drops}" if name in GATES else count
+        for name, count in counts.items()
+    }
 
 
 def _table(title: str, rows: Mapping[str, Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from aaa.dashboard.ink import clock as clock_words
 from aaa.dashboard.known import State
 from aaa.dashboard.replay import Replay
 from aaa.errors import AAAError
+from aaa.states import GOING
 
 TRANSCRIPT_S = 1.5
 """Shortest time between two looks at the transcript on stage."""
@@ -25,7 +26,6 @@ RATE_S = 10.0
 """Time between two looks at ratings: the server computes them anew each time."""
 SAID_S = 4.0
 """How long it is said that the connection is back."""
-GOING = ("queued", "running")
 NOBODY_DRIVES = "nobody drives: no runner was heard of for 15 s; `aaa serve` plays on"
 _BUSY_S = 0.02
 """How long events may be taken in before the screen and the keys get their turn."""

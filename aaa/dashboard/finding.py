@@ -3,12 +3,12 @@
 Pure. Left out: the search itself, which the API does.
 """
 
-from aaa.dashboard.known import OUTCOMES
 from aaa.errors import InputError
+from aaa.states import SESSION_STATUS
+from aaa.types import OUTCOMES
 
 KEYS = ("status", "outcome", "seat", "tag")
-STATUSES = ("queued", "running", "completed", "failed", "cancelled")
-_CHOICES = {"status": STATUSES, "outcome": OUTCOMES}
+_CHOICES = {"status": SESSION_STATUS, "outcome": OUTCOMES}
 
 
 def read_filter(typed: str) -> dict[str, str]:

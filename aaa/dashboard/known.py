@@ -10,11 +10,10 @@ from typing import Any, Protocol
 
 from aaa.dashboard.rates import NOTHING, Window
 from aaa.dashboard.theatre import Ruling, Stage
+from aaa.states import ENDED
 
-OUTCOMES = ("win", "tie", "flip", "error", "abstain")
 NOTES = ("evolved", "steps", "consensus", "dropped")
 """What plays conclude besides verdicts; what was dropped counts as that, whatever it was to be."""
-TERMINAL = ("completed", "failed", "cancelled")
 SEATS = ("student", "teacher", "judge")
 """The seats that most protocols have, in the order in which they speak."""
 
@@ -195,4 +194,4 @@ class State:
 
     @property
     def is_over(self) -> bool:
-        return self.status in TERMINAL
+        return self.status in ENDED

@@ -18,7 +18,8 @@ from aaa.dashboard.ink import (
     spark,
     to_width,
 )
-from aaa.dashboard.known import NOTES, OUTCOMES, Gate, Lane, Running, State, Waiting
+from aaa.dashboard.known import NOTES, Gate, Lane, Running, State, Waiting
+from aaa.types import OUTCOMES
 
 STATUS_STYLES = {
     "running": "bold green",

@@ -8,11 +8,12 @@ from textual.app import ComposeResult
 from textual.widgets import DataTable, Static
 
 from aaa.client import Client, Round
-from aaa.dashboard.feed import GOING, NOBODY_DRIVES
+from aaa.dashboard.feed import NOBODY_DRIVES
 from aaa.dashboard.ink import dollars, line
 from aaa.dashboard.panels import STATUS_STYLES
 from aaa.dashboard.screens import COMMON, Deed, Watching, bindings
 from aaa.errors import AAAError
+from aaa.states import GOING
 
 NEWEST = 100
 """Rounds that are listed."""

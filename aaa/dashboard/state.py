@@ -11,9 +11,7 @@ from typing import Any
 from aaa.dashboard import theatre
 from aaa.dashboard.known import (
     NOTES,
-    OUTCOMES,
     SEATS,
-    TERMINAL,
     Gate,
     Happening,
     Lane,
@@ -26,6 +24,8 @@ from aaa.dashboard.known import (
 )
 from aaa.dashboard.reading import count, mapping, moment, number, rows, text
 from aaa.dashboard.theatre import Stage
+from aaa.states import ENDED
+from aaa.types import OUTCOMES
 
 MOST_RUNNING = 2048
 """Running sessions kept; more than any sensible concurrency."""
@@ -65,7 +65,7 @@ def opening(round: Mapping[str, Any], *, whole: bool = True) -> State:
         counted_to=state.known_id,
         started_at=started,
         resumed_at=started,
-        finished={status: count(sessions, status) for status in TERMINAL},
+        finished={status: count(sessions, status) for status in ENDED},
         turns_finished=count(round, "turns"),
         turns=count(round, "turns"),
         prompt_tokens=count(round, "prompt_tokens"),
@@ -229,7 +229,7 @@ def _session_started(state: State, at: float, data: Mapping[str, Any]) -> State:
 
 
 def _session_finished(state: State, at: float, data: Mapping[str, Any]) -> State:
-    status = text(data, "status") if text(data, "status") in TERMINAL else "failed"
+    status = text(data, "status") if text(data, "status") in ENDED else "failed"
     rest = dict(state.running)
     was = rest.pop(text(data, "session"), None)
     state = replace(

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aaa.dashboard.reading import count, mapping, moment, number, rows, text
+from aaa.states import ENDED
 
 MOST_SPEECHES, MOST_RULINGS = 96, 48
 """Kept of one session; older ones leave."""
-ENDED = ("completed", "failed", "cancelled")
 LONGEST_TEXT = 20_000
 """Characters kept of one text; `characters` still says how long it is."""
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from aaa.exporters import Row
 from aaa.exporters._columns import JSON, Columns
 from aaa.protocols.auto_evol import METHOD
+from aaa.records import Chat, chat
 from aaa.transcripts import Transcript
 from aaa.types import Evolved, Labels, Messages, Seed
 
@@ -68,8 +69,8 @@ def band(difficulty: float) -> str:
     return ("easy", "middle", "hard")[min(2, int((difficulty - 1) / 3))]
 
 
-def _prompt(chat: Messages) -> str | list[dict[str, str]]:
+def _prompt(messages: Messages) -> str | Chat:
     """A lone question as text, as people write it; any other chat as its messages."""
-    if len(chat) == 1 and chat[0].role == "user":
-        return chat[0].content
-    return [{"role": m.role, "content": m.content} for m in chat]
+    if len(messages) == 1 and messages[0].role == "user":
+        return messages[0].content
+    return chat(messages)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from aaa.exporters import Row
 from aaa.exporters._columns import CHAT, Column, Columns
 from aaa.exporters._ids import row_id
+from aaa.records import chat
 from aaa.transcripts import Transcript
 
 MADE_OF = "transcripts"
@@ -41,7 +42,7 @@ def rows(transcript: Transcript) -> Iterator[Row]:
             "seat": turn.call.seat,
             "agent": turn.call.agent,
             "purpose": turn.call.purpose,
-            "messages": [{"role": m.role, "content": m.content} for m in turn.call.messages],
+            "messages": chat(turn.call.messages),
             "text": turn.text,
             "model": turn.reply.model,
             "finish_reason": turn.reply.finish_reason,
@@ -58,7 +59,7 @@ def rows(transcript: Transcript) -> Iterator[Row]:
         "status": transcript.status,
         "seed": {
             "id": seed.id,
-            "prompt": [{"role": m.role, "content": m.content} for m in seed.prompt],
+            "prompt": chat(seed.prompt),
             "reference": seed.reference,
             "tags": list(seed.tags),
             "parent": seed.parent,

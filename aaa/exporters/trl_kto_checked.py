@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from aaa.exporters import Row
 from aaa.exporters._columns import CHAT, Columns, answer
 from aaa.exporters._ids import row_id
+from aaa.records import chat
 from aaa.transcripts import Transcript
 from aaa.types import Steps, Verdict
 
@@ -27,7 +28,7 @@ def rows(transcript: Transcript) -> Iterator[Row]:
                 continue
             seen.add((index, label))
             assert isinstance(note, Verdict | Steps)
-            asked = [{"role": m.role, "content": m.content} for m in note.context]
+            asked = chat(note.context)
             content = [index, asked, turns[index].text, label]
             yield {
                 "id": row_id("k", transcript.seed.id, content),

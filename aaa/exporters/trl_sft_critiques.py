@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from aaa.exporters import Row
 from aaa.exporters._columns import CHAT, Columns, answer
 from aaa.exporters._ids import row_id
+from aaa.records import chat
 from aaa.transcripts import Transcript, pairs
 from aaa.types import Messages, Turn
 
@@ -24,7 +25,7 @@ def rows(transcript: Transcript) -> Iterator[Row]:
     for turn in transcript.recorded.turns:
         whole = turn.call.purpose == "critique" and turn.reply.finish_reason != "length"
         if whole and turn.text.strip() and any(_had(winner, turn) for winner in winners):
-            asked = [{"role": m.role, "content": m.content} for m in turn.call.messages]
+            asked = chat(turn.call.messages)
             content = [turn.index, turn.call.agent, asked, turn.text]
             id = row_id("c", transcript.seed.id, content)
             yield {"id": id, "messages": [*asked, *answer(turn.text)]}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from aaa.exporters import Row
 from aaa.exporters._columns import CHAT, Column, Columns, MapOf
 from aaa.exporters._ids import row_id
+from aaa.records import chat
 from aaa.transcripts import Transcript, pair_id
 
 MADE_OF = "transcripts"
@@ -49,7 +50,7 @@ def rows(transcript: Transcript) -> Iterator[Row]:
             "pair": pair_id(transcript.seed, verdict, a, b),
             "seed": transcript.seed.id,
             "edge": verdict.edge,
-            "context": [{"role": m.role, "content": m.content} for m in verdict.context],
+            "context": chat(verdict.context),
             "a": {"turn": a.index, "agent": a.call.agent, "text": a.text},
             "b": {"turn": b.index, "agent": b.call.agent, "text": b.text},
             "outcome": verdict.outcome,

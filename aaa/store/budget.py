@@ -32,7 +32,8 @@ from sqlalchemy.types import TypeEngine
 from aaa.asking import Amount
 from aaa.failpoints import hit
 from aaa.gate import RoundStopped
-from aaa.store.events import ENDED, insert_events
+from aaa.states import ENDED
+from aaa.store.events import insert_events
 from aaa.store.tables import rounds, seat_usage
 
 CAPS = ("usd", "tokens", "calls")

@@ -12,14 +12,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from aaa.states import ENDED
 from aaa.store.rows import insert_many, many
 from aaa.store.tables import events, rounds
 from aaa.types import Value
-
-TERMINAL = frozenset({"round.completed", "round.failed", "round.cancelled"})
-"""Event kinds after which a stream ends."""
-ENDED = ("completed", "failed", "cancelled")
-
 
 INSERT = insert_many(events, "round_id", "id", "kind", "data")
 

@@ -33,11 +33,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from aaa.asking import LeaseLost
 from aaa.errors import StoreError
 from aaa.failpoints import hit
+from aaa.states import GOING, SESSION_STATUS
 from aaa.store.database import Database
 from aaa.store.events import append
 from aaa.store.rows import many, rows_of
 from aaa.store.steering import set_status
-from aaa.store.tables import SESSION_STATUS, rounds, sessions, workers
+from aaa.store.tables import rounds, sessions, workers
 from aaa.types import Seed, Value
 
 LEASE_S = 30
@@ -66,7 +67,7 @@ async def claim_sessions(
     async with database.begin() as connection:
         found = await connection.execute(
             select(rounds.c.id, rounds.c.status, rounds.c.concurrency, rounds.c.sessions_running)
-            .where(rounds.c.status.in_(("queued", "running")))
+            .where(rounds.c.status.in_(GOING))
             .order_by(rounds.c.id)
             .with_for_update()
         )
@@ -310,7 +311,7 @@ async def _finish_round(connection: AsyncConnection, round_id: str) -> None:
     counted = (rounds.c[f"sessions_{name}"] for name in SESSION_STATUS)
     total = (rounds.c.status, rounds.c.sessions_total, *counted)
     row = (await connection.execute(select(*total).where(rounds.c.id == round_id))).one()
-    if row.sessions_queued or row.sessions_running or row.status not in ("queued", "running"):
+    if row.sessions_queued or row.sessions_running or row.status not in GOING:
         return
     if row.sessions_completed:
         failed = row.sessions_failed
@@ -333,7 +334,7 @@ async def settle_empty(database: Database) -> None:
         found = await connection.execute(
             select(rounds.c.id)
             .where(
-                rounds.c.status.in_(("queued", "running")),
+                rounds.c.status.in_(GOING),
                 rounds.c.sessions_queued == 0,
                 rounds.c.sessions_running == 0,
             )

@@ -13,16 +13,15 @@ from aaa.catalogue import Script
 from aaa.errors import Conflict, NotFound
 from aaa.failpoints import hit
 from aaa.scenario import Budget
+from aaa.states import GOING, SESSION_STATUS
 from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.tables import OUTCOMES, SESSION_STATUS, attempts, rounds, seat_usage, sessions
-from aaa.types import Seed, Value, fingerprint
+from aaa.store.tables import attempts, rounds, seat_usage, sessions
+from aaa.types import OUTCOMES, Seed, Value, fingerprint
 
 SEEDS_AT_ONCE = 1000
 """Sessions inserted in one statement: a long list of seeds must not hold up everything else."""
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
-LIVE = ("queued", "running", "paused")
-TERMINAL = ("completed", "failed", "cancelled")
 
 
 class Round(Value):
@@ -177,6 +176,14 @@ def new_id(scenario: str) -> str:
     return f"{scenario[:40]}-{''.join(secrets.choice(ALPHABET) for _ in range(7))}"
 
 
+async def made_with(database: Database, idempotency_key: str) -> str | None:
+    """Id of the round that was started with this key, if one was."""
+    async with database.begin() as connection:
+        query = select(rounds.c.id).where(rounds.c.idempotency_key == idempotency_key)
+        found: str | None = await connection.scalar(query)
+        return found
+
+
 async def _made_before(connection: AsyncConnection, key: str, request_hash: str) -> Round:
     row = (
         await connection.execute(
@@ -256,7 +263,7 @@ async def get_script(database: Database, round_id: str) -> Script:
 
 async def live_scripts(database: Database) -> dict[str, Script]:
     """Round -> script, of every round that wants sessions driven now."""
-    return await _scripts(database, rounds.c.status.in_(("queued", "running")))
+    return await _scripts(database, rounds.c.status.in_(GOING))
 
 
 async def pausing_scripts(database: Database) -> dict[str, Script]:

@@ -14,16 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from aaa.errors import Conflict, InputError
 from aaa.failpoints import hit
 from aaa.scenario import MOST_COUNT, MOST_USD, Budget
+from aaa.states import ENDED, GOING, LIVE
 from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.rounds import LIVE, TERMINAL, Round, counters, find
+from aaa.store.rounds import Round, counters, find
 from aaa.store.tables import rounds, seat_usage, sessions
 from aaa.types import Value
 
 LEGAL: Mapping[str, tuple[str, ...]] = {
-    "pause": ("queued", "running"),
+    "pause": GOING,
     "resume": ("paused", "failed", "completed"),
-    "cancel": ("queued", "running", "paused"),
+    "cancel": LIVE,
 }
 """Command -> states in which it is legal. A finished round resumes only if it has failed sessions."""
 
@@ -82,7 +83,7 @@ async def cancel_round(database: Database, round_id: str) -> Round:
         await _legal(connection, round_id, "cancel")
         ended = await connection.execute(
             update(sessions)
-            .where(sessions.c.round_id == round_id, sessions.c.status.in_(("queued", "running")))
+            .where(sessions.c.round_id == round_id, sessions.c.status.in_(GOING))
             .values(
                 status="cancelled",
                 epoch=sessions.c.epoch + 1,  # whoever drives it now has lost it
@@ -134,7 +135,7 @@ async def retune_round(database: Database, round_id: str, wanted: Retune) -> Rou
         for seat, budget in sorted(of_seats.items()):  # before the round's row: the journal's order
             await _cap_seat(connection, round_id, seat, budget)
         row = await find(connection, round_id, lock=True)
-        if row.status in TERMINAL:
+        if row.status in ENDED:
             raise Conflict(f"round {round_id!r} is {row.status}; only {', '.join(LIVE)} can change")
         if changes:
             await connection.execute(
@@ -215,7 +216,7 @@ async def set_status(
     connection: AsyncConnection, round_id: str, status: str, reason: str, message: str
 ) -> None:
     """Write a status and its event; a terminal one also says how the round ended."""
-    done = status in TERMINAL
+    done = status in ENDED
     changes: dict[str, Any] = {"status": status, "reason": reason, "message": message}
     if done:
         changes["finished_at"] = func.now()

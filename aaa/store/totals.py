@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from aaa.states import LIVE, ROUND_STATUS, SESSION_STATUS
 from aaa.store.database import Database
-from aaa.store.rounds import LIVE
-from aaa.store.tables import OUTCOMES, ROUND_STATUS, SESSION_STATUS, rounds
-from aaa.types import Value
+from aaa.store.tables import rounds
+from aaa.types import OUTCOMES, Value
 
 OF_LATE_S = 900
 """Who looks at least so often misses no round, however short it was."""

@@ -1,5 +1,6 @@
 """The next generation of a student as an agent card: its parent's, but for how the model is reached."""
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,12 @@ def write_card(home: Path, card: AgentCard) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_text("utf-8") != text:
             raise InputError(f"{path}: there is another card of that name; move it away first")
-        path.write_text(text, "utf-8")
+        draft = path.with_suffix(f".{os.getpid()}.part")
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
     except OSError as error:
         raise SetupError(f"{path}: cannot be written: {error.strerror}") from error
     return path

@@ -61,7 +61,7 @@ def trained(
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
     ):
-        return train(base, recipe(plain, None, {}), rows, folder.resolve())
+        return train(base, recipe(plain, None, {}, len(rows)), rows, folder.resolve())
 
 
 def _chat(task: Seed) -> list[dict[str, Any]]:

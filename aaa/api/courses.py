@@ -163,7 +163,7 @@ def _steering(router: APIRouter, database: Database) -> None:
         responses=errors(400, 404, 409, 413),
     )
     async def retune(course_id: RoundId, changes: Retune) -> Course:
-        """Change the limits of a live course, for the rounds that it starts from now on."""
+        """Change the limits of a live course, of the round that it plays and of later ones."""
         return await courses.retune_course(database, course_id, changes)
 
     @router.post("/courses/{course_id}/teach", **told)

@@ -64,7 +64,7 @@ def courses_cancel(id: str) -> None:
 @click.argument("id")
 @click.argument("assignments", nargs=-1, required=True, metavar="KEY=VALUE...")
 def courses_set(id: str, assignments: tuple[str, ...]) -> None:
-    """Change concurrency, budget_usd, budget_tokens or budget_calls, for rounds that it starts later."""
+    """Change concurrency, budget_usd, budget_tokens or budget_calls, of this round and later ones."""
     from aaa.commands.courses import retune
 
     run_to_end(retune(settings(), id, assignments))

@@ -17,7 +17,7 @@ import orjson
 import aaa
 from aaa.board import Method
 from aaa.catalogue import Catalogue, open_catalogue
-from aaa.cluster.standing import left, rounds_for, trained_by, untrained, without_rows
+from aaa.cluster.standing import rounds_for, trained_by, untrained, without_rows
 from aaa.cluster.training import OnRecord, Unwanted, train
 from aaa.curriculum.course import (
     CourseScript,
@@ -42,13 +42,14 @@ from aaa.preflight import check_prices
 from aaa.scenario import AgentCard, InlineSeed, Scenario, Seeds, Stage
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
+from aaa.states import LIVE
 from aaa.store import courses
 from aaa.store.battles import read_battles
 from aaa.store.courses import POOL, Course, StepRow
 from aaa.store.database import Database
 from aaa.store.generations import Generation, admit, list_generations, register
 from aaa.store.reading import transcripts
-from aaa.store.rounds import LIVE, create_round, get_round
+from aaa.store.rounds import create_round, get_round, made_with
 from aaa.store.steering import cancel_round, pause_for
 from aaa.training.progress import progress
 from aaa.types import Seed
@@ -108,15 +109,20 @@ class Conductor:
 
     async def _hold_round(self, course: Course, row: StepRow | None) -> None:
         """A course that does not run has no round that does."""
-        if row is None or row.round is None:
+        if row is None:
             return
-        if (await get_round(self._database, row.round)).status not in LIVE:
+        round_id = row.round or await made_with(self._database, self._key(row.position))
+        if round_id is None or (await get_round(self._database, round_id)).status not in LIVE:
             return
         if course.status == "cancelled":
             with contextlib.suppress(Conflict):
-                await cancel_round(self._database, row.round)
+                await cancel_round(self._database, round_id)
         else:
-            await pause_for(self._database, row.round, ROUND_REASON, f"course {self._id} is paused")
+            await pause_for(self._database, round_id, ROUND_REASON, f"course {self._id} is paused")
+
+    def _key(self, position: int) -> str:
+        """Of the round that plays a step: however often it is started, there is one."""
+        return f"course/{self._id}/{position}"
 
     async def _do(self, course: Course, row: StepRow) -> None:
         script = await courses.script_of(self._database, self._id)
@@ -223,7 +229,9 @@ class Conductor:
         self, course: Course, script: CourseScript, step: Step, who: Learner, seeds: list[Seed]
     ) -> None:
         """Make the step's round, once however often this is done, with what is left of the budget."""
-        scenario = scenario_of(script.scenario, step, who, seeds).model_copy(update=left(course))
+        scenario = scenario_of(script.scenario, step, who, seeds).model_copy(
+            update=courses.left(course)
+        )
 
         def prepared() -> tuple[Any, Any]:
             made, own = self._catalogue(script).prepare(scenario, Path())
@@ -235,7 +243,7 @@ class Conductor:
             self._database,
             made,
             own,
-            idempotency_key=f"course/{self._id}/{step.position}",
+            idempotency_key=self._key(step.position),
             request=step.position,
         )
         hit("course.round")
@@ -260,6 +268,11 @@ class Conductor:
         if found.status in ("paused", "failed", "cancelled"):
             reason = found.reason or found.status
             message = f"round {round_id} is {found.status}: {found.message or reason}"
+            if reason == "budget_reached":
+                message += (
+                    f". Where that is the course's budget, raise it instead: `aaa courses set {self._id} "
+                    f"budget_usd=…`, then `aaa courses resume {self._id}`"
+                )
             await self._stop(reason, message)
         return False
 
@@ -347,7 +360,8 @@ class Conductor:
         student = root_of(catalogue, course.student)
         number = await self._number(catalogue, student, stage)
         folder = self._folder(stage)
-        output = folder / f"generation-{number}"
+        # once begun it stays in its folder, though somebody takes its number meanwhile
+        output = next(iter(sorted(folder.glob("generation-*"))), folder / f"generation-{number}")
         blanks = {
             **{kind: str(path) for kind, path in paths(folder).items()},
             "data": str(folder),

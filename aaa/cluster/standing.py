@@ -1,7 +1,5 @@
 """How a course stands, by its record: whom its stages have trained, whose rounds count, what is left."""
 
-from collections.abc import Mapping
-
 from aaa.scenario import Kind, Stage
 from aaa.store.courses import Course, StepRow
 
@@ -44,20 +42,6 @@ def rounds_for(course: Course, stage: int, kind: Kind, *, accumulate: bool) -> l
         for row in course.steps
         if row.kind == "play" and row.round and row.stage in counted
     ]
-
-
-def left(course: Course) -> Mapping[str, float | int | None]:
-    """What the next round may spend: what the course's budget has left."""
-
-    def rest(cap: float | None, spent: float) -> float | None:
-        return None if cap is None else max(0, cap - spent)
-
-    return {
-        "budget_usd": rest(course.budget_usd, course.spent_usd),
-        "budget_tokens": rest(course.budget_tokens, course.spent_tokens),
-        "budget_calls": rest(course.budget_calls, course.calls),
-        "concurrency": course.concurrency,
-    }
 
 
 def _rows(course: Course, stage: Stage, kind: str) -> list[StepRow]:

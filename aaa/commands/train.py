@@ -25,7 +25,7 @@ async def run(
     """Train it; the last line printed says how the result is reached. Raises `InputError`, `SetupError`."""
     base = base_of(model, settings)
     found = rows(data, method)
-    made = recipe(usual(method, base.weights.stat().st_size, len(found)), file, changes)
+    made = recipe(usual(method, base.weights.stat().st_size), file, changes, len(found))
     say(f"{method} on {len(found)} rows, {made.steps} steps of {made.batch_size * made.accumulate}; "
         f"generation {len(base.chain) + 1} of {base.weights.name}, in {output}")  # fmt: skip
     told = await asyncio.to_thread(train, base, made, found, output)

@@ -4,6 +4,7 @@ Desired state is a row here too: whoever conducts obeys `status`. A step is begu
 to end it again changes nothing, so a conductor may die anywhere.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,8 +19,9 @@ from aaa.curriculum.course import steps as steps_of
 from aaa.errors import Conflict, InputError, NotFound
 from aaa.failpoints import hit
 from aaa.scenario import MOST_COUNT, MOST_USD, STUDENT
+from aaa.store import steering
 from aaa.store.database import Database
-from aaa.store.rounds import SEEDS_AT_ONCE, new_id
+from aaa.store.rounds import SEEDS_AT_ONCE, Round, get_round, new_id
 from aaa.store.rows import array_of
 from aaa.store.tables import course_seeds, courses, rounds, steps
 from aaa.types import Seed, Value, fingerprint
@@ -63,6 +65,8 @@ class Course(Value):
     student: str
     """Who is taught now."""
     parent: str | None
+    next_student: str | None
+    """Who is taught from the next stage on, where somebody asked for another."""
     stage: str | None
     """Of the first step that is not done; `None` at the end."""
     stages: tuple[str, ...]
@@ -208,7 +212,7 @@ async def _course(connection: AsyncConnection, row: Row[Any]) -> Course:
     held = found[-1:] if row.status == "paused" else []  # after its last step: by that one's gate
     at = next(iter([*open_, *held]), None)
     plain = (
-        *("id", "scenario", "status", "reason", "message", "student", "parent"),
+        *("id", "scenario", "status", "reason", "message", "student", "parent", "next_student"),
         *("budget_tokens", "budget_calls", "concurrency", "created_at", "finished_at"),
     )
     return Course(
@@ -272,7 +276,7 @@ class Retune(Value):
 
 
 async def retune_course(database: Database, course_id: str, wanted: Retune) -> Course:
-    """Change a live course's limits, for the rounds it starts from now on. Raises as `steer`."""
+    """Change the limits of a live course, and of the round that it plays now. Raises as `steer`."""
     changes = wanted.model_dump(exclude_unset=True)
     if not changes or changes.get("concurrency", 1) is None:
         raise InputError(f"nothing to change; give one of {', '.join(Retune.model_fields)}")
@@ -281,7 +285,32 @@ async def retune_course(database: Database, course_id: str, wanted: Retune) -> C
         if row.status not in ("running", "paused"):
             raise Conflict(f"course {course_id!r} is {row.status}; only a live one can change")
         await _set(connection, course_id, **changes)
-        return await _find(connection, course_id)
+        found = await _find(connection, course_id)
+    for playing in (row.round for row in found.steps if row.status == "running" and row.round):
+        now = await get_round(database, playing)
+        mine = {name: value for name, value in left(found, now).items() if name in changes}
+        with contextlib.suppress(Conflict):  # it has ended
+            await steering.retune_round(database, playing, steering.Retune.model_validate(mine))
+    return found
+
+
+def left(course: Course, playing: Round | None = None) -> dict[str, float | int | None]:
+    """The limits of the course's next round, or of the one that plays: what the budgets have left for it."""
+
+    def rest(cap: float | None, spent: float, own: float | None) -> float | None:
+        return None if cap is None else max(0, cap - spent + (own or 0))
+
+    of_round = (
+        (None, None, None)
+        if playing is None
+        else (playing.spent_usd, playing.spent_tokens, playing.calls)
+    )
+    return {
+        "budget_usd": rest(course.budget_usd, course.spent_usd, of_round[0]),
+        "budget_tokens": rest(course.budget_tokens, course.spent_tokens, of_round[1]),
+        "budget_calls": rest(course.budget_calls, course.calls, of_round[2]),
+        "concurrency": course.concurrency,
+    }
 
 
 async def hold(database: Database, course_id: str, reason: str, message: str) -> None:
@@ -377,6 +406,8 @@ async def end_step(
             .values(status="done", data=dict(data), finished_at=func.now())
         )
         hit("course.inside")
+        if not await _within_stage(connection, course_id):
+            await _turn(connection, course_id)
         await _conclude(connection, course_id)
     hit("course.after")
 
@@ -398,13 +429,46 @@ async def _conclude(connection: AsyncConnection, course_id: str) -> None:
 
 
 async def teach(database: Database, course_id: str, student: str, parent: str | None) -> Course:
-    """Have the course teach that agent from its next stage on. Raises `NotFound`, `Conflict`."""
+    """Have the course teach that agent from its next stage on, which is now where none is under way.
+
+    What a stage that is under way trains, and whom its gate lets in, is then another child of its parent's.
+    Raises `NotFound`, `Conflict`.
+    """
     async with database.begin() as connection:
         row = await _row(connection, course_id, lock=True)
         if row.status not in ("running", "paused"):
             raise Conflict(f"course {course_id!r} is {row.status}; only a live one can change")
-        await _set(connection, course_id, student=student, parent=parent)
+        await _set(connection, course_id, next_student=student, next_parent=parent)
+        if not await _within_stage(connection, course_id):
+            await _turn(connection, course_id)
         return await _find(connection, course_id)
+
+
+async def _within_stage(connection: AsyncConnection, course_id: str) -> bool:
+    """Whether a stage is under way: some of its steps are begun, and others of them are open.
+
+    One that waits for whoever trains has nothing left to do.
+    """
+    query = select(steps).where(steps.c.course_id == course_id).order_by(steps.c.position)
+    found = (await connection.execute(query)).all()
+    at = next((step for step in found if step.status != "done"), None)
+    if at is None or at.kind == "wait":
+        return False
+    return any(step.stage == at.stage and step.status != "waiting" for step in found)
+
+
+async def _turn(connection: AsyncConnection, course_id: str) -> None:
+    """Teach whom somebody asked for, if anybody did."""
+    await connection.execute(
+        update(courses)
+        .where(courses.c.id == course_id, courses.c.next_student.is_not(None))
+        .values(
+            student=courses.c.next_student,
+            parent=courses.c.next_parent,
+            next_student=None,
+            next_parent=None,
+        )
+    )
 
 
 def _place(course_id: str, position: int) -> tuple[Any, Any]:

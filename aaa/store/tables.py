@@ -31,6 +31,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from aaa.states import ROUND_STATUS, SESSION_STATUS
+from aaa.types import OUTCOMES
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(column_0_label)s",
@@ -40,10 +43,6 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-ROUND_STATUS = ("queued", "running", "paused", "completed", "failed", "cancelled")
-SESSION_STATUS = ("queued", "running", "completed", "failed", "cancelled")
-OUTCOMES = ("win", "tie", "flip", "error", "abstain")
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -106,6 +105,7 @@ rounds = Table(
     Column("finished_at", DateTime(timezone=True)),
     _one_of("status", ROUND_STATUS),
     Index("ix_rounds_created_at_id", "created_at", "id"),
+    Index("ix_rounds_status", "status", "created_at", "id"),
     postgresql_with={"fillfactor": "50"},  # the hot row: leave room for HOT updates
 )
 
@@ -322,6 +322,8 @@ courses = Table(
     Column("message", Text, nullable=False, server_default=""),
     Column("student", Text, nullable=False),  # who is taught now
     Column("parent", Text),
+    Column("next_student", Text),  # who is from the next stage on, where somebody asked for another
+    Column("next_parent", Text),
     Column("budget_usd", Numeric(20, 10)),
     Column("budget_tokens", BigInteger),
     Column("budget_calls", BigInteger),

@@ -4,8 +4,9 @@ A line is one JSON object with a `step`, as TRL logs it; a trainer of yours that
 too. Left out: the whole history (`curves.png` shows it).
 """
 
+import contextlib
 import json
-from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ TOLD = {
     "eval_rewards/accuracies": "held_out_accuracy",
 }
 """A logged name -> what it is told as. Held out: rows of the training data that it does not see."""
-LAST_LINES = 100
 
 
 def progress(output: Path) -> dict[str, float]:
@@ -40,22 +40,14 @@ def words(told: dict[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in found.items())
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """The last lines that are whole; a line may be half written."""
-    found: list[dict[str, Any]] = []
-    try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            last = deque(lines, LAST_LINES)
-    except OSError:
-        return []
-    for line in last:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            found.append(row)
-    return found
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Of the lines that are whole; one may be half written."""
+    with contextlib.suppress(OSError), path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                row = json.loads(line)
+                if isinstance(row, dict):
+                    yield row
 
 
 def _is_number(value: object) -> bool:

@@ -50,18 +50,24 @@ class Recipe(Value):
     seed: int = 0
 
 
-def usual(method: str, size_bytes: int, rows: int) -> dict[str, Any]:
-    """Defaults for weights of that size and so many rows of data: they are gone through about twice."""
+def usual(method: str, size_bytes: int) -> dict[str, Any]:
+    """Defaults for weights of that size."""
     large = size_bytes > LARGE_BYTES
     rate = {"sft": 2e-4, "dpo": 5e-5, "dpo+sft": 1e-4}[method] * (0.25 if large else 1)
-    steps = max(20, min(400, 2 * rows // 4))
-    return {"method": method, "learning_rate": rate, "steps": steps, "rank": 32 if large else 16}
+    return {"method": method, "learning_rate": rate, "rank": 32 if large else 16}
 
 
-def recipe(plain: dict[str, Any], file: Path | None, changes: dict[str, Any]) -> Recipe:
-    """The defaults, over them a YAML file's keys, over these single changes. Raises `InputError`."""
-    told = read_yaml(file) if file is not None else {}
-    return parse(Recipe, override(plain | told, changes), str(file or "recipe"))
+def recipe(plain: dict[str, Any], file: Path | None, changes: dict[str, Any], rows: int) -> Recipe:
+    """The defaults, over them a YAML file's keys, over these single changes. Raises `InputError`.
+
+    Where none says how many steps: the `rows` are gone through about twice, in 20 to 400.
+    """
+    told = override(plain | (read_yaml(file) if file is not None else {}), changes)
+    made = parse(Recipe, told, str(file or "recipe"))
+    if "steps" in told:
+        return made
+    steps = 2 * rows // (made.batch_size * made.accumulate)
+    return made.model_copy(update={"steps": max(20, min(400, steps))})
 
 
 def write(made: Recipe, path: Path) -> None:

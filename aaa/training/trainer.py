@@ -182,6 +182,7 @@ def _write_metrics(history: Sequence[dict[str, Any]], output: Path) -> None:
 
 
 def _libraries() -> tuple[Any, Any]:
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # TRL refuses several in one process
     try:
         import peft  # noqa: F401
         import torch
@@ -336,6 +337,7 @@ def _tokenised(
         beta=recipe.beta,
         loss_type=loss,
         loss_weights=weights,
+        disable_dropout=recipe.dropout == 0,
         # what the parent says of each row, once; it costs about a third of a step
         precompute_ref_log_probs=len(taught) < recipe.steps * recipe.batch_size * recipe.accumulate,
     )

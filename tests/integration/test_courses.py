@@ -19,7 +19,8 @@ from aaa.settings import Settings
 from aaa.store.courses import Course, get_course, seeds_of
 from aaa.store.database import Database
 from aaa.store.generations import Generation, register
-from aaa.store.rounds import list_rounds
+from aaa.store.rounds import get_round, list_rounds
+from aaa.store.steering import pause_for
 from aaa.types import Call
 from tests.catalogues import small_catalogue
 from tests.playing import play_round, verdict_for
@@ -85,16 +86,20 @@ class Classroom:
     async def start(self, **body: Any) -> httpx.Response:
         return await self.api.post("/v1/courses", json={"scenario": "course", **body})
 
-    async def go_on(self, course_id: str, answer: Callable[[Call], str], most: int = 60) -> Course:
-        """Conduct until it stops or ends; its rounds are played as they come."""
-        for _ in range(most):
+    async def step(self, course_id: str, answer: Callable[[Call], str]) -> None:
+        """Conduct one step, and play the round that it makes."""
+        await Conductor(self.settings, self.database, course_id).step()
+        for found in await list_rounds(self.database):
+            if found.status in ("queued", "running"):
+                await play_round(self.database, found.id, answer)
+
+    async def go_on(self, course_id: str, answer: Callable[[Call], str]) -> Course:
+        """Conduct until it stops or ends."""
+        for _ in range(60):
             course = await get_course(self.database, course_id)
             if course.status != "running":
                 return course
-            await Conductor(self.settings, self.database, course_id).step()
-            for found in await list_rounds(self.database):
-                if found.status in ("queued", "running"):
-                    await play_round(self.database, found.id, answer)
+            await self.step(course_id, answer)
         raise AssertionError(f"still going: {await get_course(self.database, course_id)}")
 
 
@@ -132,7 +137,8 @@ def trained_is_better(call: Call) -> str:
     if call.purpose != "ballot":
         return spoken(call)
     shown = call.messages[-1].content
-    best = (f"of {name}" for name in ("pupil-g2", "pupil-g1", "peer") if f"of {name}" in shown)
+    names = ("pupil-g3", "pupil-g2", "pupil-g1", "peer")
+    best = (f"of {name}" for name in names if f"of {name}" in shown)
     return verdict_for(call, next(best, "better"))
 
 
@@ -290,7 +296,10 @@ async def test_steering(classroom: Classroom) -> None:
     assert (await api.get(f"/v1/rounds/{round_id}")).json()["status"] == "running"
     wrong = await api.post(f"{path}/resume")
     assert (wrong.status_code, "possible: pause, cancel" in wrong.text) == (409, True)
-    assert (await api.patch(path, json={"budget_usd": 3})).json()["budget_usd"] == 3
+    changes = {"budget_usd": 3, "concurrency": 5, "budget_calls": None}
+    assert (await api.patch(path, json=changes)).json()["budget_usd"] == 3
+    playing = (await api.get(f"/v1/rounds/{round_id}")).json()  # the round that plays has them, too
+    assert {name: playing[name] for name in changes} == changes
     assert (await api.post(f"{path}/cancel")).json()["status"] == "cancelled"
     assert (await api.get(f"/v1/rounds/{round_id}")).json()["status"] == "cancelled"
     assert [c["id"] for c in (await api.get("/v1/courses")).json()["items"]] == [course_id]
@@ -319,19 +328,116 @@ async def test_going_back_to_an_earlier_generation(classroom: Classroom) -> None
         course = await get_course(classroom.database, course_id)
         if course.student == "pupil-g1":
             break
-        await Conductor(classroom.settings, classroom.database, course_id).step()
-        for found in await list_rounds(classroom.database):
-            if found.status in ("queued", "running"):
-                await play_round(classroom.database, found.id, trained_is_better)
+        await classroom.step(course_id, trained_is_better)
     back = await api.post(path, json={"agent": "pupil"})
     assert (back.json()["student"], back.json()["parent"]) == ("pupil", None)
     forth = await api.post(path, json={"agent": "pupil-g1"})
     assert (forth.json()["student"], forth.json()["parent"]) == ("pupil-g1", "pupil")
     unknown = await api.post(path, json={"agent": "judge"})
     assert (unknown.status_code, "of this student: pupil, pupil-g1" in unknown.text) == (422, True)
+    assert forth.json()["next_student"] is None
     stranger = Generation(agent="x-g1", student="x", generation=1, parent="x", model="local/x")
     await register(classroom.database, stranger)
     assert (await api.post(path, json={"agent": "x-g1"})).status_code == 422
+
+
+async def test_another_generation_is_taught_from_the_next_stage_on(classroom: Classroom) -> None:
+    """What a stage that is under way asked, wrote and examines is about the one that it began with."""
+    stages = course_scenario(classroom.folder / "trainer.py")["stages"]
+    classroom.write(
+        stages=[stages[0], *({**stages[0], "name": name} for name in ("again", "last"))]
+    )
+    course_id = (await classroom.start()).json()["id"]
+    path = f"/v1/courses/{course_id}/teach"
+    asked: Course | None = None
+    students = set()
+    for _ in range(60):
+        course = await get_course(classroom.database, course_id)
+        if course.status != "running":
+            break
+        at = next(row for row in course.steps if row.status != "done")
+        if (at.stage, at.kind) == ("again", "gate") and asked is None:
+            back = await classroom.api.post(path, json={"agent": "pupil"})
+            asked = Course.model_validate(back.json())
+        if at.stage == "again":
+            students.add(course.student)
+        await classroom.step(course_id, trained_is_better)
+    assert asked is not None
+    assert (asked.student, asked.next_student) == ("pupil-g1", "pupil")
+    assert students == {"pupil-g1"}
+    assert (course.status, course.student, course.parent) == ("completed", "pupil-g3", "pupil")
+    assert course.next_student is None
+    told = {g["agent"]: g["admitted"] for g in (await classroom.api.get("/v1/generations")).json()}
+    assert told == {"pupil-g1": True, "pupil-g2": True, "pupil-g3": True}
+
+
+async def test_a_raised_budget_is_also_that_of_the_round_that_waits_for_it(
+    classroom: Classroom,
+) -> None:
+    classroom.write(budget_calls=22)
+    course_id = (await classroom.start()).json()["id"]
+    path = f"/v1/courses/{course_id}"
+    await classroom.step(course_id, trained_is_better)
+    await classroom.step(course_id, trained_is_better)  # drawn, and the first round played
+    conductor = Conductor(classroom.settings, classroom.database, course_id)
+    await conductor.step()
+    await conductor.step()
+    course = await get_course(classroom.database, course_id)
+    waiting = course.steps[2].round
+    assert waiting is not None
+    found = await get_round(classroom.database, waiting)
+    assert found.budget_calls == 22 - course.calls
+    await pause_for(classroom.database, waiting, "budget_reached", "no call is left")
+    await classroom.step(course_id, trained_is_better)
+    course = await get_course(classroom.database, course_id)
+    assert (course.status, course.reason) == ("paused", "budget_reached")
+    assert f"aaa courses set {course_id} budget_usd=" in course.message
+    await classroom.api.patch(path, json={"budget_calls": 1000})
+    assert (await get_round(classroom.database, waiting)).budget_calls == 1000 - course.calls
+    await classroom.api.post(f"{path}/resume")
+    course = await classroom.go_on(course_id, trained_is_better)
+    assert (course.status, course.calls > 22) == ("completed", True)
+
+
+async def test_a_round_that_was_made_for_a_step_without_its_knowing_is_stopped_with_it(
+    classroom: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course_id = (await classroom.start()).json()["id"]
+    conductor = Conductor(classroom.settings, classroom.database, course_id)
+    await conductor.step()
+
+    async def killed(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("aaa.store.courses.begin_step", killed)
+    with pytest.raises(asyncio.CancelledError):
+        await conductor.step()
+    monkeypatch.undo()
+    (found,) = await list_rounds(classroom.database)
+    assert found.status == "queued"
+    await classroom.api.post(f"/v1/courses/{course_id}/cancel")
+    await conductor.step()
+    (found,) = await list_rounds(classroom.database)
+    assert found.status == "cancelled"
+
+
+async def test_a_training_stays_in_its_folder_though_another_took_its_number(
+    classroom: Classroom,
+) -> None:
+    trainer = classroom.folder / "trainer.py"
+    trainer.write_text("raise SystemExit(3)")
+    course = await classroom.go_on((await classroom.start()).json()["id"], trained_is_better)
+    assert course.reason == "failed_step"
+    taken = Generation(agent="pupil-g1", student="pupil", generation=1, parent="pupil", model="x/y")
+    await register(classroom.database, taken)
+    trainer.write_text(TRAINER)
+    await classroom.api.post(f"/v1/courses/{course.id}/resume")
+    course = await classroom.go_on(course.id, trained_is_better)
+    assert course.status == "completed"
+    folder = classroom.settings.home / "courses" / course.id / "one"
+    assert [path.name for path in folder.glob("generation-*")] == ["generation-1"]
+    assert (folder / "generation-1" / "weights").exists()
+    assert {"pupil-g2", "pupil-g3"} <= set(open_catalogue(classroom.settings).agents())
 
 
 @pytest.mark.parametrize(

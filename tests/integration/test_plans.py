@@ -25,7 +25,18 @@ from aaa.store.tables import messages
 from aaa.types import Call, Message, Reply, Seed, Turn, Verdict
 
 SESSIONS = 200_000
-LARGE = ("sessions", "turns", "messages", "attempts", "events", "verdicts", "ballots", "notes")
+ROUNDS = 20_000
+LARGE = (
+    "rounds",
+    "sessions",
+    "turns",
+    "messages",
+    "attempts",
+    "events",
+    "verdicts",
+    "ballots",
+    "notes",
+)
 FILL = (
     """INSERT INTO sessions (round_id, position, seed_id, seed, status, epoch, finished_at)
     SELECT :round, n, 's' || n, jsonb_build_object('id', 's' || n, 'prompt', '[]'::jsonb),
@@ -50,6 +61,9 @@ FILL = (
     SELECT session_id, 0, n, 'judge', 'ab', 3, '' FROM verdicts, generate_series(0, 1) n""",
     """INSERT INTO notes (session_id, index, after, kind, data)
     SELECT session_id, 1, 5, 'consensus', '{}' FROM verdicts""",
+    """INSERT INTO rounds (id, scenario, script, status, concurrency, created_at, finished_at)
+    SELECT 'old-' || n, scenario, script, 'completed', 8, now() - n * interval '1 minute', now()
+    FROM rounds, generate_series(1, :rounds) n WHERE id = :round""",
     "UPDATE rounds SET last_event = 1000 + 2 * :sessions, sessions_total = :sessions WHERE id = :round",
 )
 
@@ -104,11 +118,11 @@ async def large(database: Database, catalogue: Catalogue) -> tuple[Database, str
     scenario, folder = catalogue.scenario("small", {"budget_usd": 5})
     script, seeds = catalogue.prepare(scenario, folder)
     made = await create_round(database, script, seeds)
-    values = {"round": made.id, "sessions": SESSIONS}
+    values = {"round": made.id, "rounds": ROUNDS, "sessions": SESSIONS}
     async with database.begin() as connection:
         await connection.execute(text("SET LOCAL session_replication_role = replica"))
         for statement in FILL:
-            names = re.findall(r":(round|sessions)\b", statement)
+            names = re.findall(r":(rounds?|sessions)\b", statement)
             await connection.execute(text(statement), {name: values[name] for name in names})
     async with database.begin() as connection:
         await connection.execute(text("ANALYZE"))
@@ -162,6 +176,8 @@ async def _play(database: Database, round_id: str) -> None:
     await end_sessions(database, [End(claim, "completed"), End(claims[1], "queued")])
     await get_round(database, round_id)
     await list_rounds(database)
+    await list_rounds(database, status="running")
+    await list_rounds(database, before="old-1000", status="failed")
     await list_sessions(database, round_id, limit=50, after=1000)
     await list_sessions(database, round_id, limit=50, wanted=Wanted(status="failed"))
     await get_session(database, claim.session)

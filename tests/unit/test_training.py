@@ -179,11 +179,14 @@ def test_data_that_cannot_be_trained_on(
 def test_single_keys_go_over_the_file_and_the_file_over_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "recipe.yaml"
     file.write_text("beta: 0.3\nsteps: 11\n")
-    made = recipe(usual("dpo", 100_000_000, 400), file, {"steps": 7})
+    made = recipe(usual("dpo", 100_000_000), file, {"steps": 7}, 400)
     assert (made.method, made.beta, made.steps, made.rank) == ("dpo", 0.3, 7, 16)
+    assert recipe(usual("dpo", 100_000_000), None, {}, 400).steps == 200  # twice, by four
+    assert recipe(usual("dpo", 100_000_000), None, {"batch_size": 16}, 400).steps == 50
+    assert recipe(usual("dpo", 100_000_000), None, {"accumulate": 100}, 400).steps == 20
     file.write_text("betta: 0.3\n")
     with pytest.raises(InputError, match=r"recipe\.yaml.*betta"):
-        recipe(usual("dpo", 100_000_000, 400), file, {})
+        recipe(usual("dpo", 100_000_000), file, {}, 400)
 
 
 def test_sft_learns_the_last_answer_alone() -> None:
@@ -221,7 +224,7 @@ def test_what_fills_no_batch_is_left_out_of_that_pass_alone() -> None:
 
 def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
     (tmp_path / "trained.json").write_text('{"adapter": "a.gguf"}')
-    made = Recipe.model_validate(usual("sft", 100, 10))
+    made = Recipe.model_validate(usual("sft", 100))
     assert train(Base(tmp_path / "none.gguf", ()), made, [], tmp_path) == {"adapter": "a.gguf"}
 
 
@@ -230,7 +233,7 @@ def test_a_folder_is_one_trainings_alone(tmp_path: Path, other: str) -> None:
     first = tmp_path / "first"
     first.mkdir()
     (first / "trained.json").write_text("{}")
-    recipes = [Recipe.model_validate(usual("sft", 100, 10) | {"seed": seed}) for seed in (0, 1)]
+    recipes = [Recipe.model_validate(usual("sft", 100) | {"seed": seed}) for seed in (0, 1)]
     chain = Path("/a/generation-1/lora")
     train(Base(first / "none.gguf", ()), recipes[0], [], first)
     moved = (tmp_path / "first").rename(tmp_path / "moved")

@@ -7,6 +7,7 @@ million of them must pass in a minute; what they hold was checked when it was re
 rounds, and what is selected of them (`aaa.corpus`).
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from aaa.types import CHECKER, Ballot, Messages, Turn
 
 Record = dict[str, Any]
 Chat = list[dict[str, str]]
+_PAIR = re.compile("p[0-9a-f]{23}")
 """Messages as every trainer takes them: `{"role", "content"}`."""
 
 
@@ -275,6 +277,11 @@ def score(record: Record, side: str) -> float | None:
             said[by_checker(ballot["judge"])].append(scores[side])
     found = said[False] or said[True]
     return sum(found) / len(found) if found else None
+
+
+def is_pair(id: str) -> bool:
+    """Whether it is the id of a pair (`transcripts.pair_id`)."""
+    return _PAIR.fullmatch(id) is not None
 
 
 def pair_of(row_id: str) -> str:

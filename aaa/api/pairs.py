@@ -30,6 +30,8 @@ from aaa.store.records import chunks
 from aaa.store.rounds import get_script
 
 MEDIA_TYPE = "application/x-ndjson"
+OWN = ("format", "doubles")
+"""Parameters that select nothing."""
 
 
 class ScriptShape(BaseModel):
@@ -61,12 +63,15 @@ def routes(database: Database) -> APIRouter:
         request: Request,
         round_id: RoundId,
         format: Annotated[str, Query(max_length=50, description=", ".join(FORMATS))] = "trl-dpo",
+        doubles: Annotated[
+            bool, Query(description="Also a pair that an earlier verdict of its seed came to")
+        ] = False,
     ) -> StreamingResponse:
         """The round's pairs as JSON lines, in export order: by seed id, then as they were decided.
 
         Where no gate is given, those of the scenario's `export.gate` hold; `gate=none` asks for none.
         """
-        given = [item for item in request.query_params.multi_items() if item[0] != "format"]
+        given = [item for item in request.query_params.multi_items() if item[0] not in OWN]
         selection = selecting.parse(given)
         made = _exporter(format)
         export = (await get_script(database, round_id)).scenario.export
@@ -81,7 +86,7 @@ def routes(database: Database) -> APIRouter:
         check_where(selection.gate, evaluations=False)
         source = partial(chunks, database, [round_id], words=made.words)
         around = Around(Known(await licences(database, round_id)))
-        sieve = Sieve(selection, around, await limits(source, selection, around))
+        sieve = Sieve(selection, around, await limits(source, selection, around), doubles=doubles)
         return StreamingResponse(_of_pairs(source, sieve, made), media_type=MEDIA_TYPE)
 
     @router.get("/rounds/{round_id}/script", dependencies=[needs("viewer")], responses=errors(404))
@@ -91,7 +96,7 @@ def routes(database: Database) -> APIRouter:
         cards = {name: shown(card) for name, card in found.cards.items()}
         return ScriptShape(scenario=found.scenario, cards=cards, source=found.source)
 
-    @router.get("/pairs/{pair_id}", dependencies=[needs("viewer")], responses=errors(404))
+    @router.get("/pairs/{pair_id:path}", dependencies=[needs("viewer")], responses=errors(404))
     async def pair(pair_id: Name) -> Explanation:
         """Everything about a pair: seed, turns as sent, ballots, verdict, cost, models, cards.
 
@@ -99,7 +104,7 @@ def routes(database: Database) -> APIRouter:
         """
         return await explain(database, pair_id)
 
-    @router.get("/rows/{row_id}", dependencies=[needs("viewer")], responses=errors(404))
+    @router.get("/rows/{row_id:path}", dependencies=[needs("viewer")], responses=errors(404))
     async def row(row_id: Name) -> RowStory:
         """Everything about a row that is no pair, by its id: of `verdicts`, `transcripts`, `trl-prm` …"""
         return await explain_row(database, row_id)

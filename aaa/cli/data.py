@@ -48,8 +48,8 @@ from aaa.cli._shared import as_json, run_to_end, settings
 @click.option("--fail-if", multiple=True, metavar="FIGURE>X", help="Write nothing where it holds.")
 @click.option("--since", multiple=True, type=click.Path(path_type=Path),
               help="An earlier export: its pairs are left out.")  # fmt: skip
-@click.option("--as", "suffix", type=click.Choice(["parquet", "jsonl"]), default="parquet",
-              show_default=True, help="Files in a folder.")  # fmt: skip
+@click.option("--as", "suffix", type=click.Choice(["parquet", "jsonl"]),
+              help="Files in a folder; Parquet where nothing is said.")  # fmt: skip
 @click.option("--push-to-hub", metavar="OWNER/NAME", help="Upload the folder as a data set, too.")
 @click.option("--public", is_flag=True, help="Where it is made new, anyone may read it.")
 @click.option(
@@ -62,7 +62,7 @@ def export(
     evaluations: tuple[Path, ...],
     fail_if: tuple[str, ...],
     since: tuple[Path, ...],
-    suffix: str,
+    suffix: str | None,
     push_to_hub: str | None,
     public: bool,
     no_audit: bool,

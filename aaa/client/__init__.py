@@ -37,6 +37,8 @@ __all__ = [
 
 RATINGS_S = 600.0
 """Ratings are computed when asked for; of a million battles that takes minutes."""
+SILENT_S = 600.0
+"""How long a stream of rows may say nothing: many sessions, or a first pass over all, may give none."""
 
 
 class Client:
@@ -46,6 +48,7 @@ class Client:
         """`url` is where `aaa serve` listens. Raises `InputError` when it is no http(s) URL."""
         self._wire = Wire(url, token, timeout_s)
         self.url = self._wire.url
+        self._patient = httpx.Timeout(timeout_s, read=max(timeout_s, SILENT_S))
 
     async def __aenter__(self) -> "Client":
         return self
@@ -143,7 +146,8 @@ class Client:
         Raises `SetupError` when the stream broke off: what is in `to` is then incomplete.
         """
         path, lines = path_of("rounds", round_id, "pairs"), 0
-        async with self._wire.stream(path, params={"format": format, **filters}) as response:
+        query = {"format": format, **filters}
+        async with self._wire.stream(path, params=query, timeout=self._patient) as response:
             await check(response)
             async for chunk in response.aiter_bytes():
                 to.write(chunk)
@@ -156,7 +160,7 @@ class Client:
         """A round's rows, one by one. Raises as `pairs`."""
         query = httpx.QueryParams([("format", format), *selectors])
         path, rest = path_of("rounds", round_id, "pairs"), b""
-        async with self._wire.stream(path, params=query) as response:
+        async with self._wire.stream(path, params=query, timeout=self._patient) as response:
             await check(response)
             async for chunk in response.aiter_bytes():
                 *lines, rest = (rest + chunk).split(b"\n")

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import importlib.metadata
+import json
 import os
 import platform
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import aaa
 from aaa.client import Client
-from aaa.commands.export_asked import Asked, Wanted, checked, settled
+from aaa.commands.export_asked import PARQUET, Asked, Wanted, checked, settled
 from aaa.commands.export_files import (
     Parts,
     beside,
@@ -41,9 +42,11 @@ from aaa.exporters import Row, exporter, fresh_rows, line
 from aaa.failpoints import hit
 from aaa.models.publishing import publish
 from aaa.quality import OF_EVALUATIONS
-from aaa.records import pair_of
+from aaa.records import is_pair, pair_of
 from aaa.seeds import read_rows
 from aaa.settings import Settings
+from aaa.states import ENDED
+from aaa.types import fingerprint
 
 LIBRARIES = ("pyarrow", "numpy", "datasketch")
 """Whose versions may change what is exported."""
@@ -162,6 +165,10 @@ async def _to_file(
 
 def _tell_dropped(told: Mapping[str, Any]) -> None:
     rows = told["rows"]
+    if not rows["adds_up"]:
+        going = ", ".join(one["id"] for one in told["rounds"] if one["status"] not in ENDED)
+        why = f": {going} still went on" if going else ""
+        say(f"rows and drops do not add up to the {rows['generated']} verdicts of the rounds{why}")
     for counts, of in (
         (rows["dropped"], f"{rows['generated']} verdicts"),
         (rows.get("left_out", {}), f"the rows of {rows['kept']} pairs"),
@@ -180,7 +187,7 @@ async def _to_folder(
 ) -> int:
     share = asked.selection.test_share
     with whole_folder(Path(asked.output)) as draft:
-        pairs = Parts(draft, "pairs", asked.made, asked.wanted.suffix)
+        pairs = Parts(draft, "pairs", asked.made, asked.wanted.suffix or PARQUET)
         async for some in rows:
             for family, row in some:
                 pairs.write(part_of(family, share), row)
@@ -201,7 +208,7 @@ async def _to_folder(
 
 async def _config(client: Client, asked: Asked, folder: Path, name: str) -> Parts:
     """The sessions of the selected seeds, as a config of the folder."""
-    parts = Parts(folder, name, exporter(name), asked.wanted.suffix)
+    parts = Parts(folder, name, exporter(name), asked.wanted.suffix or PARQUET)
     for part in ("train", "test"):
         if asked.selection.split not in (None, part):
             continue
@@ -303,11 +310,26 @@ def exported_ids(path: Path) -> Iterator[str]:
         files = [
             f for f in sorted((path / "pairs").glob("*")) if f.suffix in (".jsonl", ".parquet")
         ]
+        if not (files or _is_empty_set(path)):
+            raise InputError(f"{str(path)!r} is no set: it has no `pairs/`; name a file of rows")
     for file in files:
         for row in read_rows(file):
             if not isinstance(row.get("id"), str):
                 raise InputError(f"{str(file)!r}: a row has no `id`; is it an export?")
-            yield pair_of(str(row["id"]))
+            if not is_pair(pair := pair_of(row["id"])):
+                raise InputError(
+                    f"{str(file)!r}: {pair!r:.60} is no id of a pair; is it an export of pairs?"
+                )
+            yield pair
+
+
+def _is_empty_set(folder: Path) -> bool:
+    """Whether an audit says that nothing was kept."""
+    try:
+        told = json.loads((folder / "audit.json").read_text("utf-8"))
+        return int(told["rows"]["kept"]) == 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 # Sessions
@@ -323,6 +345,7 @@ async def _sessions(client: Client, asked: Asked) -> int:
         sys.stdout.buffer.flush()
         return count
     path = Path(asked.output)
+    check_unaudited(path)
     with whole(path) as draft:
         sink = open_sink(draft, asked.made.columns, kind_of(path))
         async for row in _session_rows(client, asked):
@@ -332,10 +355,22 @@ async def _sessions(client: Client, asked: Asked) -> int:
 
 
 async def _session_rows(client: Client, asked: Asked) -> AsyncIterator[Row]:
+    """Of `seeds`, each once: a file of seeds names none twice. Raises `InputError`."""
+    known: dict[str, tuple[str, str]] = {}
     for id in asked.rounds:
         rows = client.rows(id, format=asked.made.format, selectors=asked.wanted.selectors)
         async with aclosing(rows) as found:
             async for row in found:
+                if asked.made.format == "seeds":
+                    mine = fingerprint(row)
+                    first, same = known.setdefault(row["id"], (id, mine))
+                    if same != mine:
+                        raise InputError(
+                            f"{first} and {id} made different prompts of one id, {row['id']!r}: "
+                            "export them to files of their own"
+                        )
+                    if first != id:
+                        continue
                 yield row
 
 

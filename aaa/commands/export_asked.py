@@ -12,6 +12,8 @@ from aaa.exporters import Exporter, exporter
 from aaa.models.publishing import check_name
 from aaa.quality import NONE, OF_EVALUATIONS, Condition, check_where
 
+PARQUET = "parquet"
+
 
 class Wanted(NamedTuple):
     """The arguments of `aaa export`."""
@@ -23,8 +25,8 @@ class Wanted(NamedTuple):
     evaluations: tuple[Path, ...] = ()
     fail_if: tuple[str, ...] = ()
     since: tuple[Path, ...] = ()
-    suffix: str = "parquet"
-    """Of the files in a folder."""
+    suffix: str | None = None
+    """Of the files in a folder; `None`: `PARQUET`."""
     audit: bool = True
     push_to_hub: str | None = None
     """Name of a data set on the Hugging Face Hub that the folder is uploaded as."""
@@ -54,12 +56,23 @@ def checked(wanted: Wanted) -> Asked:
     else:
         selecting.for_sessions(selecting.parse(wanted.selectors), wanted.format)
         _only_for_pairs(wanted)
+    _check_used(wanted)
     if wanted.push_to_hub is not None:
         check_name(wanted.push_to_hub)
         if not is_folder(wanted.output):
             raise InputError("--push-to-hub uploads a folder: give -o a name that ends in /")
     rounds = tuple(dict.fromkeys(wanted.rounds))
     return Asked(rounds, made, wanted.output, selection, wanted, _conditions(wanted.fail_if))
+
+
+def _check_used(wanted: Wanted) -> None:
+    """Raises `InputError` for an option that nothing would come of."""
+    if wanted.public and wanted.push_to_hub is None:
+        raise InputError("--public is for --push-to-hub")
+    if is_folder(wanted.output) and not wanted.audit:
+        raise InputError("--no-audit is for a file: a folder is a set, which has card and audit")
+    if wanted.suffix is not None and not is_folder(wanted.output):
+        raise InputError("--as is for a folder: of a file the name says what it is")
 
 
 def settled(asked: Asked, scripts: Mapping[str, Any]) -> Asked:

@@ -149,8 +149,8 @@ def check_unaudited(path: Path) -> None:
         return
     if path.name in named:
         raise InputError(
-            f"{str(there)!r} is the audit of {path.name!r} and would be wrong of what --no-audit writes: "
-            "give another name, or move the older set away"
+            f"{str(there)!r} is the audit of {path.name!r} and would be wrong of what is written, which "
+            "has none: give another name, or move the older set away"
         )
 
 

@@ -3,8 +3,12 @@ way.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, NamedTuple
+from contextlib import ExitStack, aclosing, asynccontextmanager
+from heapq import merge
+from tempfile import TemporaryFile
+from typing import NamedTuple
+
+import orjson
 
 from aaa.api.server import local_api
 from aaa.catalogue import open_catalogue
@@ -18,7 +22,8 @@ from aaa.store.records import chunks
 
 CHUNK = 500
 """Records at a time, from a control plane."""
-RAW = (("gate", "none"),)
+FORMAT = "canonical"
+RAW = {"gate": "none", "doubles": "true"}
 """What is dropped, and for what, is found here."""
 
 
@@ -60,24 +65,25 @@ def _place(record: Record) -> tuple[str, int]:
 
 
 async def _merged(client: Client, rounds: Sequence[str]) -> AsyncGenerator[Record, None]:
-    """The records of all rounds by seed, then session; each round's come in that order."""
-    streams = [client.rows(id, format="canonical", selectors=RAW) for id in dict.fromkeys(rounds)]
-    try:
-        heads: list[tuple[Any, int, Record]] = []
-        for number, stream in enumerate(streams):
-            async for first in stream:
-                heads.append((_place(first), number, first))
-                break
-        while heads:
-            head = min(heads, key=lambda one: one[:2])
-            heads.remove(head)
-            yield head[2]
-            async for following in streams[head[1]]:
-                heads.append((_place(following), head[1], following))
-                break
-    finally:
-        for stream in streams:
-            await stream.aclose()
+    """The records of all rounds by seed, then session; each round's come in that order.
+
+    Several rounds are fetched one after the other, to disk: a stream that waits for its turn is cut off.
+    """
+    ids = list(dict.fromkeys(rounds))
+    if len(ids) == 1:
+        async with aclosing(
+            client.rows(ids[0], format=FORMAT, selectors=tuple(RAW.items()))
+        ) as one:
+            async for record in one:
+                yield record
+        return
+    with ExitStack() as stack:
+        files = [stack.enter_context(TemporaryFile()) for _ in ids]
+        for id, file in zip(ids, files, strict=True):
+            await client.pairs(id, file, format=FORMAT, **RAW)
+            file.seek(0)
+        for record in merge(*(map(orjson.loads, file) for file in files), key=_place):
+            yield record
 
 
 async def _chunked(found: AsyncGenerator[Record, None]) -> AsyncGenerator[list[Record], None]:

@@ -21,7 +21,7 @@ from aaa.errors import InputError, SetupError
 from aaa.exporters import Row, line
 from aaa.exporters._columns import Column, Columns, Json, MapOf
 
-SUFFIXES = (".jsonl", ".json", ".parquet")
+SUFFIXES = (".jsonl", ".parquet")
 ROW_GROUP = 10_000
 """Rows of a row group, at most."""
 GROUP_SIZE = 8 << 20

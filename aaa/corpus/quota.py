@@ -6,7 +6,7 @@ two passes: the first keeps eight bytes of a record.
 """
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aaa.corpus.families import share_of
 from aaa.errors import InputError
@@ -51,9 +51,16 @@ def even(sizes: Mapping[str, int], n: int | None) -> dict[str, int]:
         )
         raise InputError(
             f"n {n}: there are not so many pairs that pass selectors and gates ({what}); "
-            f"at most {most * len(names)} can be had"
+            f"at most {_most(names, sizes)} can be had"
         )
     return quotas
+
+
+def _most(names: Sequence[str], sizes: Mapping[str, int]) -> int:
+    """The largest n: as many of each as the smallest has, and one more of the first that have more."""
+    each = min(sizes.values(), default=0)
+    more = next((place for place, name in enumerate(names) if sizes[name] == each), 0)
+    return each * len(names) + more
 
 
 def group_of(values: tuple[str, ...]) -> str | None:

@@ -47,11 +47,18 @@ class Sieve:
     """One pass. `taken`: group -> the largest number taken, of an earlier pass; `None`: take all."""
 
     def __init__(
-        self, selection: Selection, around: Around, taken: dict[str, float] | None = None
+        self,
+        selection: Selection,
+        around: Around,
+        taken: dict[str, float] | None = None,
+        *,
+        doubles: bool = False,
     ) -> None:
+        """`doubles`: take also a pair that an earlier verdict of its seed came to."""
         self._wanted = selection
         self._around = around
         self._limits = taken
+        self._doubles = doubles
         self._tests = tests(selection)
         self._gates = [gate for name in GATES for gate in selection.gate if gate.name == name]
         near = next((g for g in self._gates if g.name == "near_duplicate"), None)
@@ -68,12 +75,15 @@ class Sieve:
         """Why not this record; `None`: it is taken."""
         if record["seed"]["id"] != self._seed:
             self._seed, self._ids, self._of_seed = record["seed"]["id"], set(), 0
-        if record["id"] in self._ids:
+        if record["id"] in self._ids and not self._doubles:
             return "double"
         self._ids.add(record["id"])
         if self._takes_all:
             return None
         if self._around.exported and record["id"] in self._around.exported:
+            self._of_seed += 1  # it has its place, and what is near it is near a row that there is
+            if self._seen is not None:
+                self._seen.is_near(record)
             return SINCE
         for name, wants in self._tests.items():
             if not wants(record, self._wanted):

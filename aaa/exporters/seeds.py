@@ -9,16 +9,16 @@ dropped, which the session's transcript tells with its reason, and evolved metho
 from collections.abc import Iterator
 
 from aaa.exporters import Row
-from aaa.exporters._columns import JSON, Columns
+from aaa.exporters._columns import CHAT, JSON, Columns
 from aaa.protocols.auto_evol import METHOD
-from aaa.records import Chat, chat
+from aaa.records import chat
 from aaa.transcripts import Transcript
-from aaa.types import Evolved, Labels, Messages, Seed
+from aaa.types import Evolved, Labels, Seed
 
 MADE_OF = "transcripts"
 COLUMNS: Columns = {
     "id": str,
-    "prompt": JSON,
+    "prompt": CHAT,
     "tags": [str],
     "parent": str,
     "operation": str,
@@ -29,12 +29,12 @@ COLUMNS: Columns = {
 
 
 def rows(transcript: Transcript) -> Iterator[Row]:
-    """A row for each kept prompt; `prompt` is text, or messages."""
+    """A row for each kept prompt; `prompt` is messages."""
     for note in transcript.recorded.notes:
         if isinstance(note, Evolved) and not note.dropped and note.operation != METHOD:
             yield {
                 "id": note.id,
-                "prompt": _prompt(note.prompt),
+                "prompt": chat(note.prompt),
                 "tags": list(transcript.seed.tags),
                 "parent": note.parent,
                 "operation": note.operation,
@@ -54,7 +54,7 @@ def _annotated(seed: Seed, labels: Labels) -> Row:
     own = [tag for tag in seed.tags if ":" not in tag or tag.partition(":")[0] not in said]
     return {
         "id": seed.id,
-        "prompt": _prompt(seed.prompt),
+        "prompt": chat(seed.prompt),
         "tags": [*own, *found],
         "parent": seed.parent,
         "operation": seed.operation,
@@ -67,10 +67,3 @@ def _annotated(seed: Seed, labels: Labels) -> Row:
 def band(difficulty: float) -> str:
     """The third of the scale from 1 to 10 that a difficulty lies in."""
     return ("easy", "middle", "hard")[min(2, int((difficulty - 1) / 3))]
-
-
-def _prompt(messages: Messages) -> str | Chat:
-    """A lone question as text, as people write it; any other chat as its messages."""
-    if len(messages) == 1 and messages[0].role == "user":
-        return messages[0].content
-    return chat(messages)

@@ -74,6 +74,19 @@ async def test_new_seeds_are_found_where_they_were_evolved(
         assert row["id"] in {note.get("id") for note in story["notes"]}
 
 
+async def test_a_seed_may_have_a_slash_in_its_name(
+    settings: Settings, api: httpx.AsyncClient, database: Database, tmp_path: Path
+) -> None:
+    seats = {"evolver": ["teacher", "peer"], "student": ["pupil"], "judge": ["judge"]}
+    seeds = {"inline": [{"id": "HumanEval/0", "prompt": "What is 2 + 2?"}]}
+    _, told = await classroom(
+        database, tmp_path, evolving.answer, seats, seeds=seeds, protocol=evolving.PROTOCOL
+    )
+    for row in await rows(api, told[0].round, "seeds"):
+        assert row["id"].startswith("HumanEval/0.e")
+        assert await explain(settings, row["id"], as_json=True) == 0
+
+
 async def test_a_verdict_that_made_a_pair_is_told_as_that_pair(
     settings: Settings,
     api: httpx.AsyncClient,

@@ -495,6 +495,7 @@ async def test_the_story_of_a_row_by_its_id_alone(
         assert part in told, part
 
 
+ROOT = Path(__file__).parents[2]
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"format": "csv"}, NotFound, "no format 'csv'; there are: axolotl-dpo, canonical"),
     ({"output": "pairs.csv"}, InputError, "ends in .jsonl or .parquet, or a folder's"),
@@ -507,6 +508,15 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ),
     ({"fail_if": ("chosen_longer",)}, InputError, "write NAME>NUMBER"),
     ({"since": (Path("gone.jsonl"),)}, InputError, "gone.jsonl: cannot be read"),
+    ({"since": (ROOT / "docs",)}, InputError, "docs' is no set: it has no `pairs/`"),
+    (
+        {"since": (ROOT / "scenarios" / "seeds" / "quickstart.jsonl",)},
+        InputError,
+        "is no id of a pair; is it an export of pairs",
+    ),
+    ({"public": True}, InputError, "--public is for --push-to-hub"),
+    ({"suffix": "jsonl"}, InputError, "--as is for a folder"),
+    ({"output": "set/", "audit": False}, InputError, "--no-audit is for a file"),
     (
         {"format": "verdicts", "fail_if": ("kept<1",)},
         InputError,

@@ -97,7 +97,7 @@ def test_nobody_readable_is_told_and_loses_nothing() -> None:
     assert rows(found) == [
         {
             "id": "s1",
-            "prompt": SEED.prompt[-1].content,
+            "prompt": [{"role": "user", "content": SEED.prompt[-1].content}],
             "tags": list(SEED.tags),
             "parent": None,
             "operation": "",

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from aaa.corpus.files import open_sink
 from aaa.errors import InputError
-from aaa.exporters import lines
+from aaa.exporters import exporter, lines
 from aaa.play import Play, Rehearsal, rehearse
 from aaa.plugins import options_of, protocol
 from aaa.protocols import evol_instruct
@@ -294,7 +295,12 @@ def test_kept_prompts_come_out_as_seeds_that_load_again(tmp_path: Path) -> None:
             "checker": None,
         },
     ]
+    sink = open_sink(tmp_path / "evolved.parquet", exporter("seeds").columns, "parquet")
+    for row in rows:
+        sink.write(row)
+    sink.close()
     again = load_seeds(Seeds(file=file.name), tmp_path)
+    assert load_seeds(Seeds(file="evolved.parquet"), tmp_path) == again
     assert [(s.id, s.parent, s.operation, s.tags) for s in again] == [
         ("s1.e1", "s1", "deepen", ("science",)),
         ("s1.e3", "s1.e1", "deepen", ("science",)),
@@ -305,11 +311,11 @@ def test_kept_prompts_come_out_as_seeds_that_load_again(tmp_path: Path) -> None:
     assert (noted(on)[0].id, noted(on)[0].parent) == ("s1.e3.e1", "s1.e3")
 
 
-def test_a_lone_question_is_exported_as_text_and_a_method_is_no_seed() -> None:
+def test_a_prompt_is_exported_as_messages_and_a_method_is_no_seed() -> None:
     done = rehearse(session(Options(rounds=1)), said)
     (note,) = noted(done)
     (row,) = lines(told(SEED, done.recorded), "seeds")
-    assert json.loads(row)["prompt"] == note.prompt[0].content
+    assert json.loads(row)["prompt"] == [m.model_dump() for m in note.prompt]
     method = Recorded(notes=(note.model_copy(update={"operation": "method"}),))
     assert list(lines(told(SEED, method), "seeds")) == []
 

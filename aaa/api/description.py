@@ -77,7 +77,7 @@ def _with_roles(described: Json, app: FastAPI) -> None:
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
-                told = described["paths"][route.path][method.lower()]
+                told = described["paths"][route.path_format][method.lower()]
                 told["x-role"] = role_of(route)
                 if role_of(route) == "open":
                     told["security"] = []

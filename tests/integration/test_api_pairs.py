@@ -315,5 +315,5 @@ async def test_selectors_are_in_the_description(api: httpx.AsyncClient) -> None:
     described = (await api.get("/openapi.json")).json()
     parameters = described["paths"]["/v1/rounds/{round_id}/pairs"]["get"]["parameters"]
     names = [parameter["name"] for parameter in parameters]
-    assert {"round_id", "format", *Selection.model_fields} == set(names)
+    assert {"round_id", "format", "doubles", *Selection.model_fields} == set(names)
     assert len(names) == len(set(names))

@@ -61,7 +61,7 @@ async def bearers(database: Database) -> dict[str, tuple[str | None, TokenRole |
 def calls(app: FastAPI) -> list[tuple[str, str, APIRoute]]:
     routes = [route for route in app.routes if isinstance(route, APIRoute)]
     assert len(routes) == len(app.routes)
-    filled = [(route, route.path.replace("{", "").replace("}", "")) for route in routes]
+    filled = [(route, route.path_format.replace("{", "").replace("}", "")) for route in routes]
     return [(m, path, route) for route, path in filled for m in sorted(route.methods or ())]
 
 

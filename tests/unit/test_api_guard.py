@@ -58,7 +58,7 @@ def client(app: FastAPI, host: str = "http://localhost") -> httpx.AsyncClient:
 def calls(app: FastAPI) -> list[tuple[str, str, APIRoute]]:
     """(method, a path, route) of every route."""
     return [
-        (method, _filled(route.path), route)
+        (method, _filled(route.path_format), route)
         for route in api_routes(app)
         for method in sorted(route.methods or ())
     ]
@@ -91,7 +91,7 @@ def test_the_description_tells_roles_and_what_may_go_wrong(guarded: FastAPI) -> 
     told = describe(guarded)["paths"]
     for route in api_routes(guarded):
         for method in (route.methods or ()) if route.include_in_schema else ():
-            said = told[route.path][method.lower()]
+            said = told[route.path_format][method.lower()]
             assert said["x-role"] == role_of(route)
             assert {"401", "403", "422", "429", "500", "503"} <= set(said["responses"])
             if "requestBody" in said:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
@@ -96,7 +96,6 @@ CLEAR += [
 """A fit that does not end where 1 - p is taken as a difference."""
 
 
-@settings(deadline=None)
 @example(CLEAR, 1e-6)
 @given(rows, st.sampled_from([1e-6, 1e-3, 0.1, 10.0]))
 def test_there_is_always_a_maximum_and_sides_do_not_matter(

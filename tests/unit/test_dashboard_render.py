@@ -157,7 +157,7 @@ def test_seats_keep_their_colours_and_no_color_takes_them() -> None:
     assert not re.search(r"\x1b\[(?:\d+;)*(?:3[0-7]|4[0-7]|9[0-7])m", plain)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(HOSTILE, st.sampled_from(SIZES))
 def test_hostile_words_reach_no_terminal(hostile: str, size: tuple[int, int]) -> None:
     """Every string of every event and of the round is hostile at once."""

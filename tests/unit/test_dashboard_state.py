@@ -310,14 +310,14 @@ FIELDS = sorted({key for event in ROUND for key in event.data})
 KINDS = [*sorted({event.kind for event in ROUND}), "round.paused", "round.retuned", "round.sang"]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.permutations(ROUND[:70]), st.integers(1, 69))
 def test_any_order_is_survived(script: list[Event], size: int) -> None:
     state = after([event.model_copy(update={"id": n}) for n, event in enumerate(script[:size], 1)])
     assert len(rows(state, 80, 24, state.last_at)) <= 24
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(

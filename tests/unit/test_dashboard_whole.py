@@ -107,7 +107,7 @@ def test_a_pinned_session_stays_on_stage_until_it_is_let_go() -> None:
     assert free.stage.session != "elsewhere"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(HOSTILE, st.sampled_from([79, 199]))
 def test_hostile_words_stay_words(hostile: str, width: int) -> None:
     said = {"text": f"{hostile} {DRAFT} {REVISION}", "agent": hostile, "seat": hostile}

@@ -116,7 +116,7 @@ def values(column: Column | Columns) -> st.SearchStrategy[Any]:
     return st.none() | found
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(values(COLUMNS).filter(lambda row: row is not None), max_size=6))
 def test_rows_by_column_are_what_arrow_makes_of_them_row_by_row(rows: list[dict[str, Any]]) -> None:
     made, by_row = batch(rows, COLUMNS), [as_arrow(one) for one in rows]

@@ -258,7 +258,7 @@ def _filled(schema: dict[str, Any], first_is: int, given: list[int]) -> object:
 
 
 @every_play
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(a=_TRICKY, b=_TRICKY, places=st.tuples(*[st.integers(-1, 1)] * 2))
 def test_no_answers_text_changes_what_is_read(
     play: str, a: str, b: str, places: tuple[int, int]
@@ -281,7 +281,7 @@ def test_no_answers_text_changes_what_is_read(
 
 
 @every_play
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(a=_TRICKY, b=_TRICKY)
 def test_no_text_holds_the_delimiter_it_stands_between(play: str, a: str, b: str) -> None:
     def look(call: Call) -> str | Reply:

@@ -43,7 +43,7 @@ def test_every_order_of_a_few_is_sorted(n: int) -> None:
     assert most == WORST[n]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(10)))
 def test_ten_are_sorted_with_as_few_comparisons(order: list[int]) -> None:
     found = ranked([APART[place] for place in order])
@@ -51,7 +51,7 @@ def test_ten_are_sorted_with_as_few_comparisons(order: list[int]) -> None:
     assert len(found.verdicts) <= WORST[10]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.sampled_from(APART), min_size=2, max_size=9),
     st.sampled_from(["position=1", "noise=1", ""]),

@@ -1,7 +1,7 @@
 """Style features: counted outside code, antisymmetric, whatever the text holds."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aaa.style import FEATURES, contrast, features, without_code
@@ -67,7 +67,6 @@ def test_contrast_is_the_share_that_one_has_more() -> None:
     assert contrast("x", "") == (1.0, 0.0, 0.0, 0.0)
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_swapping_the_answers_flips_every_sign(a: str, b: str) -> None:
     assert contrast(a, b) == tuple(-x for x in contrast(b, a))

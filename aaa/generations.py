@@ -1,6 +1,5 @@
 """The next generation of a student as an agent card: its parent's, but for how the model is reached."""
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import yaml
 
 from aaa.catalogue import GENERATIONS, Catalogue
-from aaa.errors import InputError, SetupError
+from aaa.corpus.files import whole
+from aaa.errors import InputError
 from aaa.scenario import AgentCard
 from aaa.yaml_files import parse
 
@@ -40,16 +40,8 @@ def write_card(home: Path, card: AgentCard) -> Path:
     """Put the card where every command finds it; another card of that name is not overwritten."""
     path = home / GENERATIONS / f"{card.name}.yaml"
     text = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.read_text("utf-8") != text:
-            raise InputError(f"{path}: there is another card of that name; move it away first")
-        draft = path.with_suffix(f".{os.getpid()}.part")
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise SetupError(f"{path}: cannot be written: {error.strerror}") from error
+    if path.exists() and path.read_text("utf-8") != text:
+        raise InputError(f"{path}: there is another card of that name; move it away first")
+    with whole(path) as draft:
+        draft.write_text(text, "utf-8")
     return path

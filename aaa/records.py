@@ -16,8 +16,8 @@ from aaa.types import CHECKER, Ballot, Messages, Turn
 
 Record = dict[str, Any]
 Chat = list[dict[str, str]]
-_PAIR = re.compile("p[0-9a-f]{23}")
 """Messages as every trainer takes them: `{"role", "content"}`."""
+_PAIR = re.compile("p[0-9a-f]{23}")
 
 
 class Said(NamedTuple):

@@ -1,4 +1,4 @@
-"""How a course stands, by its record: whom its stages have trained, whose rounds count, what is left."""
+"""How a course stands, by its record: whom its stages have trained, whose rounds count."""
 
 from aaa.scenario import Kind, Stage
 from aaa.store.courses import Course, StepRow

@@ -297,18 +297,16 @@ async def retune_course(database: Database, course_id: str, wanted: Retune) -> C
 def left(course: Course, playing: Round | None = None) -> dict[str, float | int | None]:
     """The limits of the course's next round, or of the one that plays: what the budgets have left for it."""
 
-    def rest(cap: float | None, spent: float, own: float | None) -> float | None:
-        return None if cap is None else max(0, cap - spent + (own or 0))
+    def rest(cap: float | None, spent: float, own: float) -> float | None:
+        return None if cap is None else max(0, cap - spent + own)
 
-    of_round = (
-        (None, None, None)
-        if playing is None
-        else (playing.spent_usd, playing.spent_tokens, playing.calls)
+    usd, tokens, calls = (
+        (playing.spent_usd, playing.spent_tokens, playing.calls) if playing else (0.0, 0, 0)
     )
     return {
-        "budget_usd": rest(course.budget_usd, course.spent_usd, of_round[0]),
-        "budget_tokens": rest(course.budget_tokens, course.spent_tokens, of_round[1]),
-        "budget_calls": rest(course.budget_calls, course.calls, of_round[2]),
+        "budget_usd": rest(course.budget_usd, course.spent_usd, usd),
+        "budget_tokens": rest(course.budget_tokens, course.spent_tokens, tokens),
+        "budget_calls": rest(course.budget_calls, course.calls, calls),
         "concurrency": course.concurrency,
     }
 
@@ -449,7 +447,8 @@ async def _within_stage(connection: AsyncConnection, course_id: str) -> bool:
 
     One that waits for whoever trains has nothing left to do.
     """
-    query = select(steps).where(steps.c.course_id == course_id).order_by(steps.c.position)
+    query = select(steps.c.stage, steps.c.kind, steps.c.status)
+    query = query.where(steps.c.course_id == course_id).order_by(steps.c.position)
     found = (await connection.execute(query)).all()
     at = next((step for step in found if step.status != "done"), None)
     if at is None or at.kind == "wait":

@@ -269,6 +269,13 @@ def test_half_a_checkpoint_is_removed_and_an_older_one_gone_on_from(tmp_path: Pa
 # How a training stands
 
 
+def test_what_was_told_long_ago_is_told_still(tmp_path: Path) -> None:
+    """On rows kept out it is looked seldom: many steps may follow."""
+    lines = [{"step": 1, "eval_loss": 2.25}, *({"step": n, "loss": 1.0} for n in range(2, 300))]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    assert progress(tmp_path) == {"step": 299, "loss": 1.0, "held_out_loss": 2.25}
+
+
 def test_the_latest_of_each_figure_is_told(tmp_path: Path) -> None:
     lines = [
         {"step": 1, "loss": 2.5, "rewards/margins": 0.1, "grad_norm": 3},

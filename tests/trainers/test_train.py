@@ -15,7 +15,9 @@ import pytest
 from aaa.models import Request, open_model
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
+from aaa.training import trainer
 from aaa.training.progress import progress
+from aaa.training.recipe import Recipe
 from aaa.types import Message, Sampling
 from tests.needed import needed
 from tests.tiny import write_tiny
@@ -122,6 +124,26 @@ def test_a_killed_training_goes_on_where_it_was(weights: Path, pairs: Path, tmp_
     assert found.keys() == wanted.keys()
     for name, matrix in wanted.items():
         np.testing.assert_allclose(found[name], matrix, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("default")  # of the libraries among themselves
+@pytest.mark.timeout(300)
+def test_rows_come_in_the_order_that_was_made_and_dropout_is_applied(
+    weights: Path, pairs: Path, tmp_path: Path
+) -> None:
+    model, tokenizer = trainer.load(trainer.Base(weights, ()))
+    made = Recipe(method="dpo", steps=7, batch_size=4, eval_rows=0, dropout=0.25, max_length=64)
+    data = trainer.rows(pairs, "dpo")[:12]
+    built = trainer._trainer(model, tokenizer, made, data, tmp_path)
+    dropped = {
+        m.p for name, m in built.model.named_modules() if "lora_dropout" in name and hasattr(m, "p")
+    }
+    assert dropped == {0.25}
+    longest = [trainer._tokens(row) for row in built.train_dataset]
+    assert len(longest) == 28
+    told = [batch["input_ids"].shape for batch in built.get_train_dataloader()]
+    assert told == [(8, max(longest[i : i + 4])) for i in range(0, 28, 4)]
+    assert "ref_chosen_logps" in built.train_dataset.column_names  # asked once a row
 
 
 @pytest.mark.timeout(900)

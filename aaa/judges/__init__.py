@@ -181,6 +181,15 @@ def majority(conclusions: dict[str, Side | Outcome]) -> tuple[Outcome, Side | No
     return "tie", None
 
 
+def leader(lead: float | None, margin: float) -> Side | Outcome:
+    """What a judge says that has a so far ahead of b: below `margin` a tie, `None` cannot be read."""
+    if lead is None:
+        return "error"
+    if abs(lead) < margin or lead == 0:
+        return "tie"
+    return "a" if lead > 0 else "b"
+
+
 def with_lead(
     found: tuple[Outcome, Side | None], leads: Iterable[float | None]
 ) -> tuple[tuple[Outcome, Side | None], float | None]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from aaa.judges import decided, fence, majority, with_lead
+from aaa.judges import decided, fence, leader, majority, with_lead
 from aaa.play import Play, try_all
 from aaa.plugins import Contest
 from aaa.prompts import prompts_beside, shown
@@ -24,7 +24,6 @@ from aaa.types import (
     Call,
     ChoiceShape,
     Message,
-    Outcome,
     Sampling,
     Side,
     Turn,
@@ -51,7 +50,7 @@ def play(contest: Contest, judges: tuple[Agent, ...], options: Options) -> Play[
         _ballot(turn, judge.name, order) for turn, (judge, order) in zip(turns, asked, strict=True)
     )
     leads = {j.name: _lead([b for b in ballots if b.judge == j.name]) for j in judges}
-    conclusions = {name: _side(lead, options.margin) for name, lead in leads.items()}
+    conclusions = {name: leader(lead, options.margin) for name, lead in leads.items()}
     found, margin = with_lead(majority(conclusions), leads.values())
     return decided(contest, "logprob", ballots, found, margin=margin)
 
@@ -123,11 +122,3 @@ def _lead(ballots: list[Ballot]) -> float | None:
         both = {side: value for score in scores for side, value in score.items()}
         return both["a"] - both["b"]
     return fmean(score["a"] for score in scores)
-
-
-def _side(lead: float | None, margin: float) -> Side | Outcome:
-    if lead is None:
-        return "error"
-    if abs(lead) < margin or lead == 0:
-        return "tie"
-    return "a" if lead > 0 else "b"

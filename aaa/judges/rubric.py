@@ -13,7 +13,7 @@ from statistics import fmean
 
 from pydantic import Field, field_validator
 
-from aaa.judges import decided, majority, with_lead
+from aaa.judges import decided, leader, majority, with_lead
 from aaa.judges._written import (
     Asked,
     Unreadable,
@@ -29,7 +29,7 @@ from aaa.judges._written import (
 from aaa.play import Play
 from aaa.plugins import Contest
 from aaa.prompts import prompts_beside, shown
-from aaa.types import Agent, Ballot, Call, JsonShape, Outcome, Side, Turn, Value, Verdict
+from aaa.types import Agent, Ballot, Call, JsonShape, Side, Turn, Value, Verdict
 
 PROMPTS = prompts_beside(__file__)
 MOST = 5
@@ -82,7 +82,7 @@ def play(contest: Contest, judges: tuple[Agent, ...], options: Options) -> Play[
     alone = [Asked(judge.name, side) for judge in judges for side in ("a", "b")]
     ballots = tuple((yield from poll(alone, call, read)).values())
     leads = {judge.name: _lead(ballots, judge.name) for judge in judges}
-    conclusions = {name: _side(lead, options.margin) for name, lead in leads.items()}
+    conclusions = {name: leader(lead, options.margin) for name, lead in leads.items()}
     found, margin = with_lead(majority(conclusions), leads.values())
     return decided(contest, "rubric", ballots, found, margin=margin)
 
@@ -126,11 +126,3 @@ def _lead(ballots: tuple[Ballot, ...], judge: str) -> float | None:
     own = [ballot.scores for ballot in ballots if ballot.judge == judge]
     scores = {side: score for given in own if given for side, score in given.items()}
     return scores["a"] - scores["b"] if len(scores) == 2 else None
-
-
-def _side(lead: float | None, margin: float) -> Side | Outcome:
-    if lead is None:
-        return "error"
-    if abs(lead) < margin or lead == 0:
-        return "tie"
-    return "a" if lead > 0 else "b"

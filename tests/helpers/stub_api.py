@@ -40,6 +40,8 @@ class Stub:
     """How many event streams are first answered with 503."""
     status: int = 200
     answer: Any = None
+    silent_s: float = 0.0
+    """How long it says nothing before an answer that is bytes."""
     url: str = ""
     asked: list[Request] = field(default_factory=list)
 
@@ -62,6 +64,7 @@ class Stub:
         if self.answer is None and request.path.endswith("/events"):
             await self.stream(request, send)
         elif isinstance(self.answer, bytes):
+            await asyncio.sleep(self.silent_s)
             await reply(send, self.status, self.answer, "application/x-ndjson")
         else:
             answer = self.read(request) if self.answer is None else self.answer

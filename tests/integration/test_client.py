@@ -260,6 +260,16 @@ async def test_pairs_are_streamed_into_a_file(stub: Stub, client: Client) -> Non
     assert stub.asked[0].query == {"format": "trl-kto"}
 
 
+async def test_a_selection_of_few_rows_may_be_silent_for_long(stub: Stub) -> None:
+    """A server that looks at a million pairs before the first that is wanted, with other answers at once."""
+    stub.answer, stub.silent_s = b'{"a": 1}\n', 0.6
+    async with Client(stub.url, timeout_s=0.3) as client:
+        assert await client.pairs("r", io.BytesIO()) == 1
+        assert [row async for row in client.rows("r", format="trl-dpo")] == [{"a": 1}]
+        with pytest.raises(SetupError):
+            await client.script("r")
+
+
 async def test_the_rest(stub: Stub, client: Client) -> None:
     assert await client.ready()
     stub.answer = {"items": [{"name": "x"}], "next": None}

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from aaa.api.server import local_api
 from aaa.catalogue import Catalogue
@@ -390,7 +391,13 @@ async def test_an_increment_has_no_answer_again_under_another_id(
 async def test_a_control_plane_gives_the_same_bytes(
     settings: Settings, database: Database, catalogue: Catalogue, round_id: str, tmp_path: Path
 ) -> None:
+    """Also where a round has one pair twice: it is left out and counted, on both ways."""
     other = await played(database, catalogue)
+    async with database.begin() as connection:
+        twice = """UPDATE verdicts v SET pair_id = (SELECT min(pair_id) FROM verdicts w
+            WHERE w.session_id = v.session_id) WHERE pair_id IS NOT NULL AND session_id =
+            (SELECT min(id) FROM sessions WHERE round_id = :round)"""
+        await connection.execute(text(twice), {"round": other})
     both = wanted(round_id, tmp_path / "here" / "p.jsonl", "canonical")._replace(
         rounds=(other, round_id)
     )
@@ -400,8 +407,25 @@ async def test_a_control_plane_gives_the_same_bytes(
         await export(there, both._replace(output=str(tmp_path / "there" / "p.jsonl")))
     here = sorted((tmp_path / "here").iterdir())
     assert len(here) == 5
+    rows = json.loads((tmp_path / "here" / "p.audit.json").read_text())["rows"]
+    assert rows["dropped"]["double"] >= 1
+    assert rows["adds_up"]
     for file in here:
         assert (tmp_path / "there" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+async def test_an_account_that_does_not_add_up_is_told(
+    settings: Settings,
+    database: Database,
+    round_id: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with database.begin() as connection:
+        await connection.execute(text("UPDATE rounds SET verdicts_win = verdicts_win + 1"))
+    await export(settings, wanted(round_id, tmp_path / "p.jsonl"))
+    assert "do not add up to the 10 verdicts of the rounds\n" in capsys.readouterr().err
+    assert not json.loads((tmp_path / "p.audit.json").read_text())["rows"]["adds_up"]
 
 
 async def test_two_files_of_one_set_share_their_papers(

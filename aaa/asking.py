@@ -1,12 +1,14 @@
 """How one call is asked: the only owner of retries, and of the wait between them.
 
-`asker` turns a model into "wish -> turn": it waits at the model's gate, then each attempt's intent is on
-record before its request leaves, and its answer after it came. What the provider refuses for good becomes
-the turn's outcome; what may pass is tried again; what does not pass in time is raised and ends the session
-with its reason, asked again when the round is resumed. Every retry below this (LiteLLM, SDKs, Ray) is off.
+`asker` turns a model into "wish -> turn": it waits at the model's gate, where a long wait is told, then each
+attempt's intent is on record before its request leaves, and its answer after it came. What the provider
+refuses for good becomes the turn's outcome; what may pass is tried again; what does not pass in time is
+raised and ends the session with its reason, asked again when the round is resumed. Every retry below this
+(LiteLLM, SDKs, Ray) is off.
 """
 
 import json
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +20,7 @@ from aaa.failpoints import hit, hit_soon
 from aaa.gate import Gate, Held, RoundStopped
 from aaa.here import work_for
 from aaa.models import Model, Request
-from aaa.pace import Ticket, heeded_s
+from aaa.pace import Ticket, Wait, heeded_s
 from aaa.scenario import MOST_USD, USUAL_TOKENS, AgentCard, Limits, Price
 from aaa.types import (
     Call,
@@ -71,6 +73,14 @@ class LeaseLost(AAAError):
 
 class Journal(Protocol):
     """What asking needs put on record; `store.journal` does it in PostgreSQL."""
+
+    async def waits(self, wish: Wish, why: str, opens_in_s: float | None) -> None:
+        """Tell that the call has waited for a while and is not begun. Raises `LeaseLost`.
+
+        `why`: a word, as `pace.State`, or `starting`: its model loads. `opens_in_s`: when the next call may
+        begin; `None`: nobody knows.
+        """
+        ...
 
     async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
         """Record the intent and reserve its worst cost; or the turn, where one is on record.
@@ -183,7 +193,7 @@ class Asker:
         request = request_of(self.card, wish)
         worst = Amount(usd=worst_cost_usd(request, self.price), tokens=worst_tokens(request))
         tries, asked_for_s = 0, 0.0
-        ticket = await self.gate.enter(wish.round, expected_tokens(request))
+        ticket = await self._enter(wish, request)
         while True:
             got = await self._once(wish, request, worst, ticket)
             if isinstance(got, Turn):
@@ -210,12 +220,20 @@ class Asker:
             ticket, waited_s = await self._wait(wish, request, decision)
             asked_for_s += waited_s
 
+    async def _enter(self, wish: Wish, request: Request) -> Ticket:
+        """A ticket from the gate; a long wait there is told."""
+
+        async def tell(wait: Wait) -> None:
+            await self.journal.waits(wish, wait.state, None if math.isinf(wait.s) else wait.s)
+
+        return await self.gate.enter(wish.round, expected_tokens(request), tell)
+
     async def _wait(self, wish: Wish, request: Request, decision: Decision) -> tuple[Ticket, float]:
         """The ticket of the next attempt, and how many of the seconds until then were our choice."""
         backoff, clock = self.gate.pace.backoff, self.gate.clock
         before_s = backoff.past_s(clock())
         await self.sleep(wish.round, decision.wait_s)
-        ticket = await self.gate.enter(wish.round, expected_tokens(request))
+        ticket = await self._enter(wish, request)
         return ticket, decision.own_s + backoff.past_s(clock()) - before_s
 
     async def _once(

@@ -13,9 +13,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from aaa.errors import AAAError, ModelError
-from aaa.pace import Pace, State, Ticket
+from aaa.pace import Pace, State, Ticket, Wait
 
 T = TypeVar("T")
+
+LONG_S = 1.0
+"""A call that waits for so long is told about."""
+Tell = Callable[[Wait], Awaitable[None]]
+"""What it waits for -> told."""
 
 
 class RoundStopped(AAAError):
@@ -71,7 +76,7 @@ class Gate:
 
     def standing(self) -> Standing:
         """How it stands now."""
-        wait = self.pace.wait(self.clock(), 1)
+        wait = self._next()
         return Standing(
             state=wait.state,
             in_flight=self.pace.concurrency.in_flight,
@@ -81,10 +86,11 @@ class Gate:
             why=self.pace.breaker.why if wait.state == "down" else "",
         )
 
-    async def enter(self, round_id: str, tokens: int) -> Ticket:
-        """Wait until a call of that round may begin. Raises `RoundStopped`, `Held`.
+    async def enter(self, round_id: str, tokens: int, tell: Tell | None = None) -> Ticket:
+        """Wait until a call of that round may begin. Raises `RoundStopped`, `Held`, and what `tell` raises.
 
-        Each ticket must come back, by `leave`, `gone` or `unused`.
+        `tell` is awaited once, with what is waited for, where that takes longer than `LONG_S`; until it is
+        done the call does not begin. Each ticket must come back, by `leave`, `gone` or `unused`.
         """
         if self._closed is not None:
             raise RoundStopped(self._closed)
@@ -92,10 +98,15 @@ class Gate:
         self._waiting.setdefault(round_id, deque()).append(waiter)
         self._pump()
         try:
+            if tell is not None and not waiter.entered.done():
+                entered, _ = await asyncio.wait({waiter.entered}, timeout=LONG_S)
+                if not entered:
+                    await tell(self._next())
             return await waiter.entered
-        except asyncio.CancelledError:
-            if waiter.entered.done() and not waiter.entered.cancelled():
-                self.unused(waiter.entered.result())
+        except BaseException:
+            mine = waiter.entered
+            if not mine.cancel() and not mine.cancelled() and mine.exception() is None:
+                self.unused(mine.result())
             raise
 
     def leave(
@@ -168,6 +179,11 @@ class Gate:
         self._closed = why
         for round_id in {*self._waiting, *self._sleeping}:
             self.stop(round_id, why, halt=False)
+
+    def _next(self) -> Wait:
+        """What the next call waits for."""
+        first = (queue[0].tokens for queue in self._waiting.values() if queue)
+        return self.pace.wait(self.clock(), next(first, 1))
 
     def _pump(self) -> None:
         """Let in whoever may, and come back when the next one may."""

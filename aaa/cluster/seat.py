@@ -9,7 +9,7 @@ from aaa.cluster.line import Granted, Said, SeatEnd
 from aaa.cluster.plan import seat_name
 from aaa.collecting import collect_seldom
 from aaa.errors import AAAError, ModelError, StoreError
-from aaa.gate import Gate, Held, RoundStopped
+from aaa.gate import LONG_S, Gate, Held, RoundStopped
 from aaa.logs import set_up_actor
 from aaa.models import open_model, price_of, warm
 from aaa.pace import Pace
@@ -64,7 +64,7 @@ class Seat:
     async def grant(self, wish: Wish) -> Granted:
         """Grant a wish. Never raises what the caller must understand."""
         try:
-            ask = await self._asker()
+            ask = await self._asker(wish)
             return Granted(said=Said.of(await ask(wish)))
         except ModelError as error:
             return Granted(failure=Failure(kind=error.kind, message=str(error)))
@@ -85,9 +85,14 @@ class Seat:
         self._closed.set()
         await flush()
 
-    async def _asker(self) -> Ask:
+    async def _asker(self, wish: Wish | None = None) -> Ask:
+        """It, once the model is loaded; a wish that waits long for that is told of."""
         if self._opening is None or (self._opening.done() and self._opening.exception()):
             self._opening = asyncio.create_task(self._open())
+        if wish is not None and not self._opening.done():
+            opened, _ = await asyncio.wait({self._opening}, timeout=LONG_S)
+            if not opened:
+                await self.journal.waits(wish, "starting", None)
         return await asyncio.shield(self._opening)
 
     async def _open(self) -> Ask:

@@ -31,18 +31,28 @@ class Happening(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A call that is under way, or waits to be tried again."""
+    """A call that is under way, or waits: to begin, or to be tried again."""
 
     seat: str
     agent: str
     purpose: str
     attempt: int
+    """0: none has begun."""
     since: float
-    """Epoch seconds of its first attempt."""
+    """Epoch seconds when it was first heard of."""
     retry_at: float | None = None
-    """Epoch seconds of the next attempt; `None`: it is being answered now."""
+    """Epoch seconds of the next attempt; `None`: nothing failed, or it waits no longer for that."""
     trouble: str = ""
     """Why the last attempt failed."""
+    gate: str = ""
+    """What it waits for before it begins: a gate's state, or `starting`; `""`: it has begun."""
+    opens_at: float | None = None
+    """Epoch seconds when its gate lets the next one in, as it was told; `None`: nobody knows."""
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether it is being answered now."""
+        return not self.gate and self.retry_at is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A round as plain lines, for pipes and `--no-tui`: one line for each notable event, and as JSON.
 
 A line is `HH:MM:SS kind who: what` in UTC; the words of a kind stay the same, so that they can be
-searched for. Left out: calls that merely began, and ballots (their verdict tells them).
+searched for. Left out: calls that merely began or wait for a slot, and ballots (their verdict tells them).
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from aaa.clean import one_line
 from aaa.client import Event
 from aaa.dashboard import theatre
-from aaa.dashboard.ink import amount, cut
+from aaa.dashboard.ink import amount, clock, cut
 from aaa.dashboard.play_view import verdict_words
 from aaa.dashboard.reading import count, mapping, moment, number, text
 
@@ -65,6 +65,23 @@ def _session_finished(data: Mapping[str, Any], kind: str) -> str:
     why = " ".join(filter(None, (text(data, "reason"), text(data, "message"))))
     seed = text(data, "seed")
     return f"session {text(data, 'session')} {text(data, 'status')}: seed {seed}{_after(', ', why)}"
+
+
+_WAITS = {
+    "rate": "its rate limit",
+    "holding": "its provider, after a 429",
+    "down": "its provider, which answers nobody",
+    "starting": "its model to load",
+}
+
+
+def _call_waiting(data: Mapping[str, Any], kind: str) -> str | None:
+    """A slot is not worth a line: one that is taken comes free with a turn."""
+    said, opens_in_s = _WAITS.get(text(data, "why")), number(data, "opens_in_s")
+    if said is None:
+        return None
+    then = "" if opens_in_s is None else f", next in {clock(opens_in_s)}"
+    return f"waiting {_who(data)}: for {said}{then}"
 
 
 def _call_failed(data: Mapping[str, Any], kind: str) -> str:
@@ -164,6 +181,7 @@ _NOTES: dict[str, Callable[[Mapping[str, Any]], str]] = {
 _WORDS: dict[str, Callable[[Mapping[str, Any], str], str | None]] = {
     "session.started": _session_started,
     "session.finished": _session_finished,
+    "call.waiting": _call_waiting,
     "call.failed": _call_failed,
     "turn": _turn,
     "verdict": _verdict,

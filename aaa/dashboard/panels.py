@@ -3,6 +3,8 @@
 Each takes the state, a width and now, and gives rows of exactly that width.
 """
 
+from collections.abc import Mapping
+
 from aaa.clean import one_line
 from aaa.dashboard.ink import (
     Line,
@@ -197,7 +199,7 @@ def _lane(state: State, key: tuple[str, str], width: int, now: float) -> Line:
         w for r in state.running.values() for w in r.calls.values() if (w.seat, w.agent) == key
     ]
     waiting = [call.retry_at for call in calls if call.retry_at is not None]
-    flying = len(calls) - len(waiting)
+    flying = sum(call.in_flight for call in calls)
     numbers = (
         (_flying(flying, state.gates.get(agent)), "bold" if flying else "dim"),
         (("≥ " if state.counted_to else "") + amount(lane.answered), ""),
@@ -261,26 +263,46 @@ def _session(state: State, id_: str, one: Running, width: int, now: float) -> Li
     label = min(24, max(10, width // 5))
     left = line(
         ("▸" if on_stage else " ", "bold"), (fitted(shown, label), ""), " ",
-        (f"{one.turns:>3} turns  ", "dim"), waits(one, now),
+        (f"{one.turns:>3} turns  ", "dim"), waits(one, state.gates, now),
     )  # fmt: skip
     return ends(left, line(f" {clock(now - _since(one)):>5} "), width)
 
 
-def waits(one: Running, now: float) -> Line:
-    """What a session waits for: `teacher qwen critique`, with its retry where there is one."""
+def waits(one: Running, gates: Mapping[str, Gate], now: float) -> Line:
+    """What a session waits for: `teacher critique · rate limit 0:12 qwen`."""
     calls = sorted(one.calls.values(), key=lambda call: call.since)
     if not calls:
         return line(("between calls", "dim"))
     first = calls[0]
     more = f" +{len(calls) - 1}" if len(calls) > 1 else ""
     return line(
-        (first.seat, seat_style(first.seat)), f" {one_line(first.purpose)}", retry(first, now),
-        (f" {one_line(first.agent)}{more}", "dim"),
+        (first.seat, seat_style(first.seat)), f" {one_line(first.purpose)}",
+        held_up(first, gates, now), (f" {one_line(first.agent)}{more}", "dim"),
     )  # fmt: skip
 
 
-def retry(call: Waiting, now: float) -> Line:
-    """`↻ 0:12 rate limited`: when it is tried again and why; empty where nothing went wrong."""
+_GATE_WORDS = {
+    "full": "no free slot",
+    "rate": "rate limit",
+    "holding": "held off",
+    "down": "model down",
+    "starting": "model starts",
+}
+
+
+def held_up(call: Waiting, gates: Mapping[str, Gate], now: float) -> Line:
+    """`· rate limit 0:12`, `↻ 0:12 rate limited`: what holds a call up and for how long; empty: nothing does.
+
+    How its gate stands now counts, where that is known; else what was told when the wait began to be long.
+    """
+    if call.gate:
+        gate = gates.get(call.agent)
+        if gate is None or gate.state not in _GATE_WORDS:
+            why, opens_at = call.gate, call.opens_at
+        else:
+            why, opens_at = gate.state, gate.opens_at
+        left = "" if opens_at is None or opens_at <= now else f" {clock(opens_at - now)}"
+        return line((f" · {_GATE_WORDS.get(why, 'its turn')}{left}", "yellow"))
     if call.retry_at is None:
         return line((f" attempt {call.attempt}" if call.attempt > 1 else "", "yellow"))
     kind = one_line(call.trouble.replace("_", " "))

@@ -5,6 +5,7 @@ answer that was revised fades, the words that a revision added stand out, verdic
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,8 +24,8 @@ from aaa.dashboard.ink import (
     to_width,
     wrapped,
 )
-from aaa.dashboard.known import State, Waiting
-from aaa.dashboard.panels import OUTCOME_STYLES, retry
+from aaa.dashboard.known import Gate, State, Waiting
+from aaa.dashboard.panels import OUTCOME_STYLES, held_up
 from aaa.dashboard.theatre import Ruling, Speech, Stage, Vote
 
 _ANSWERS = ("draft", "revision", "answer")
@@ -88,7 +89,7 @@ def _blocks(state: State, stage: Stage, room: int, gutter: int, now: float) -> l
     blocks += [block for _, block in sorted(items, key=lambda item: item[0])]
     running = state.running.get(stage.session)
     calls = sorted(running.calls.items()) if running else []
-    blocks += waiting_blocks([call for _, call in calls], now)
+    blocks += waiting_blocks([call for _, call in calls], state.gates, now)
     if running and not calls:
         blocks.append(Block((line(),), (line(("(between calls)", "dim")),)))
     if stage.status and stage.status != "completed":
@@ -260,25 +261,25 @@ def side_name(ruling: Ruling, stage: Stage | None, side: str) -> str:
     return one_line(ruling.agents.get(side, side))
 
 
-def waiting_blocks(calls: list[Waiting], now: float) -> list[Block]:
+def waiting_blocks(calls: list[Waiting], gates: Mapping[str, Gate], now: float) -> list[Block]:
     """A row for each kind of call under way; equal ones share it."""
-    groups: dict[tuple[str, str, str, bool], list[Waiting]] = {}
+    groups: dict[tuple[str, str, str, bool, bool], list[Waiting]] = {}
     for call in calls:
-        key = (call.seat, call.purpose, call.agent, call.retry_at is None)
+        key = (call.seat, call.purpose, call.agent, call.retry_at is None, not call.gate)
         groups.setdefault(key, []).append(call)
-    return [_waiting_row(group, now) for group in list(groups.values())[:4]]
+    return [_waiting_row(group, gates, now) for group in list(groups.values())[:4]]
 
 
-def _waiting_row(group: list[Waiting], now: float) -> Block:
+def _waiting_row(group: list[Waiting], gates: Mapping[str, Gate], now: float) -> Block:
     call = min(group, key=lambda each: each.since)
     style = seat_style(call.seat)
     left = line(" ", (one_line(call.seat), f"bold {style}"), " ", (one_line(call.purpose), style))
-    spin = _SPINNER[int(now * 8) % len(_SPINNER)] if call.retry_at is None else "·"
+    spin = _SPINNER[int(now * 8) % len(_SPINNER)] if call.in_flight else "·"
     many = f" ×{len(group)}" if len(group) > 1 else ""
     said = line(
         (f"{spin} {one_line(call.agent)}{many} ", style),
         (clock(now - call.since), "dim"),
-        retry(call, now),
+        held_up(call, gates, now),
     )
     return Block((left,), (said,))
 

@@ -139,9 +139,8 @@ class SessionScreen(Watching):
         if running is None or self._turns is not None:
             return keys
         since = min((c.since for c in running.calls.values()), default=running.touched)
-        waiting = line(
-            " waits: ", waits(running, self._feed.now()), f" {clock(self._feed.now() - since)} "
-        )
+        now = self._feed.now()
+        waiting = line(" waits: ", waits(running, state.gates, now), f" {clock(now - since)} ")
         return ends(waiting, line(("? keys · Esc ", "dim")), max(20, width - 1))
 
     def action_step(self, by: int) -> None:

@@ -200,9 +200,13 @@ def _running(state: State, at: float, data: Mapping[str, Any]) -> State:
 
 
 def _paused(state: State, at: float, data: Mapping[str, Any]) -> State:
-    return replace(
-        state, status="paused", reason=text(data, "reason"), message=text(data, "message")
-    )
+    """Calls in flight come home; those that wait are sent away."""
+    left = {
+        session: replace(one, calls={i: call for i, call in one.calls.items() if call.in_flight})
+        for session, one in state.running.items()
+    }
+    why = text(data, "reason")
+    return replace(state, status="paused", reason=why, message=text(data, "message"), running=left)
 
 
 def _retuned(state: State, at: float, data: Mapping[str, Any]) -> State:
@@ -256,18 +260,32 @@ def _with_running(state: State, session: str, now: Running) -> State:
 # Its calls
 
 
+def _call_waiting(state: State, at: float, data: Mapping[str, Any]) -> State:
+    if state.status == "paused":  # told before its seat had heard of the pause
+        return state
+    opens_in_s = number(data, "opens_in_s")
+    return _with_call(
+        state, at, data,
+        gate=text(data, "why") or "open", opens_at=None if opens_in_s is None else at + opens_in_s,
+    )  # fmt: skip
+
+
 def _call_started(state: State, at: float, data: Mapping[str, Any]) -> State:
+    return _with_call(state, at, data, attempt=count(data, "attempt"))
+
+
+def _with_call(state: State, at: float, data: Mapping[str, Any], **now: Any) -> State:
+    """With a call as it is now; since when it is waited for, and how often it was tried, is kept."""
     session, index = text(data, "session"), count(data, "index")
     running = state.running.get(session) or Running(seed="", since=at, touched=at)
     before = running.calls.get(index)
-    waiting = Waiting(
-        seat=text(data, "seat"),
-        agent=text(data, "agent"),
-        purpose=text(data, "purpose"),
-        attempt=count(data, "attempt"),
-        since=before.since if before else at,
+    kept = (
+        {"attempt": before.attempt, "since": before.since}
+        if before
+        else {"attempt": 0, "since": at}
     )
-    calls = {**running.calls, index: waiting}
+    who = {name: text(data, name) for name in ("seat", "agent", "purpose")}
+    calls = {**running.calls, index: Waiting(**(who | kept | now))}
     if len(calls) > MOST_CALLS:
         calls.pop(next(iter(calls)))
     return _with_running(state, session, replace(running, touched=at, calls=calls))
@@ -285,7 +303,7 @@ def _call_failed(state: State, at: float, data: Mapping[str, Any]) -> State:
     if running is None or index not in running.calls:
         return state
     calls = dict(running.calls)
-    if retry_in_s is None:
+    if retry_in_s is None or state.status == "paused":
         del calls[index]
     else:
         calls[index] = replace(calls[index], retry_at=at + retry_in_s, trouble=kind)
@@ -411,6 +429,7 @@ _CHANGES: dict[str, Change] = {
     "round.cancelled": _ended("cancelled"),
     "session.started": _session_started,
     "session.finished": _session_finished,
+    "call.waiting": _call_waiting,
     "call.started": _call_started,
     "call.failed": _call_failed,
     "turn": _turn,

@@ -56,7 +56,8 @@ def _blocks(
     yield from (block for _, block in sorted(items, key=lambda item: item[0]))
     running = state.running.get(stage.session)
     if running is not None:
-        yield from waiting_blocks([call for _, call in sorted(running.calls.items())], now)
+        calls = [call for _, call in sorted(running.calls.items())]
+        yield from waiting_blocks(calls, state.gates, now)
     if stage.status:
         style = "bold green" if stage.status == "completed" else "bold red"
         why = one_line(stage.reason.replace("_", " "))

@@ -31,6 +31,14 @@ At = tuple[int, int]
 Outcome = Attempt | Turn | LeaseLost | None
 
 
+class Waits(NamedTuple):
+    """A call that has waited for a while: told, unless its turn is on record or its claim is over."""
+
+    wish: Wish
+    why: str
+    opens_in_s: float | None
+
+
 class Begin(NamedTuple):
     """An intent: becomes an attempt, or the turn where one is on record, or `LeaseLost`."""
 
@@ -75,8 +83,8 @@ class Abandoned(NamedTuple):
 
 
 Ending = Answered | Failed | Abandoned
-Entry = Begin | Given | Ending
-Owned = TypeVar("Owned", Begin, Given)
+Entry = Waits | Begin | Given | Ending
+Owned = TypeVar("Owned", Waits, Begin, Given)
 
 
 class Try(NamedTuple):
@@ -116,6 +124,7 @@ class Together:
         self.connection = connection
         self.seat = seat
         self.entries = entries
+        self.waits = [e for e in entries if isinstance(e, Waits)]
         self.begins = [e for e in entries if isinstance(e, Begin)]
         self.endings = [e for e in entries if isinstance(e, Ending)]
         self.outcomes: dict[At, Outcome] = {}
@@ -126,6 +135,8 @@ class Together:
     async def write(self) -> Sequence[Outcome]:
         """Turns first, then attempts, then money."""
         await self._turns()
+        for waits in await self._owned([w for w in self.waits if at(w) not in self.outcomes]):
+            self.tabs[waits.wish.round].happened.append(("call.waiting", _waiting_event(waits)))
         begins = await self._owned([b for b in self.begins if at(b) not in self.outcomes])
         tries = await self._tries([*begins, *self.endings])
         await self._begin(begins, tries)
@@ -150,7 +161,7 @@ class Together:
             for wish, number, turn in new:
                 if (wish.session, wish.index) in first:
                     self._new_turn(wish, number, turn)
-        known: list[Entry] = [*self.begins, *answers, *given]
+        known: list[Entry] = [*self.waits, *self.begins, *answers, *given]
         seconds = [entry for entry in known if at(entry) not in self.outcomes]
         if seconds:
             asked = {at(entry): entry.wish for entry in seconds}
@@ -371,6 +382,14 @@ def about(wish: Wish) -> dict[str, Any]:
         "seat": call.seat,
         "agent": call.agent,
         "purpose": call.purpose,
+    }
+
+
+def _waiting_event(waits: Waits) -> dict[str, Any]:
+    opens_in_s = waits.opens_in_s
+    return about(waits.wish) | {
+        "why": waits.why,
+        "opens_in_s": None if opens_in_s is None else round(opens_in_s, 3),
     }
 
 

@@ -5,6 +5,7 @@ for its commit. Every write may be repeated when the database went away in the m
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,11 @@ class Journal:
         self.seat = seat
         self._enter = GroupCommit[Entry, Outcome](self._write_entries, entries.at)
         self._note = GroupCommit[Noted, LeaseLost | None](self._write_notes, lambda noted: noted.at)
+
+    async def waits(self, wish: Wish, why: str, opens_in_s: float | None) -> None:
+        """Tell that a call has waited for a while. Where the database is away it is not told."""
+        with contextlib.suppress(StoreError):
+            await self.enter(entries.Waits(wish, why, opens_in_s))
 
     async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
         """Record an intent, committed before the request leaves."""

@@ -1,6 +1,7 @@
 """The journal on a real database: what repeats changes nothing, what is late counts, a budget is a wall."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from decimal import Decimal
@@ -16,13 +17,14 @@ from aaa.errors import ModelError, StoreError
 from aaa.gate import RoundStopped
 from aaa.store.database import Database
 from aaa.store.entries import Begin
+from aaa.store.events import read_events
 from aaa.store.gates import held_s
 from aaa.store.journal import Journal, pause_at_budget
 from aaa.store.leases import Claim, claim_sessions
 from aaa.store.recovery import bring_home, sweep
 from aaa.store.rounds import Round, create_round, get_round, live_scripts, pausing_scripts
 from aaa.store.spool import Kept, Spool
-from aaa.store.steering import Retune, pause_round, retune_round
+from aaa.store.steering import Retune, cancel_round, pause_round, retune_round
 from aaa.store.tables import attempts, rounds, seat_usage, sessions, turns
 from aaa.types import Call, Message, Reply, Turn
 
@@ -120,6 +122,40 @@ async def test_an_intent_recorded_twice_is_one_attempt(desk: Desk) -> None:
     first = await desk.journal.enter(intent)
     assert await desk.journal.enter(intent) == first
     assert await desk.money() == (0, 0.01, 0, 100, 1)
+
+
+async def told(desk: Desk) -> list[tuple[str, Mapping[str, Any]]]:
+    async with desk.database.begin() as connection:
+        found = await read_events(connection, desk.made.id, 0)
+    return [(event.kind, event.data) for event in found if event.kind.startswith("call.")]
+
+
+async def test_a_long_wait_is_told_and_costs_nothing(desk: Desk) -> None:
+    wish = desk.wish()
+    await desk.journal.waits(wish, "rate", 12.3456)
+    await desk.journal.waits(desk.wish(1), "full", None)
+    await desk.begin(wish)
+    (first, data), (_, other), (last, _) = await told(desk)
+    assert (first, last) == ("call.waiting", "call.started")
+    assert data == {
+        "session": wish.session, "index": 0, "seat": "student", "agent": desk.agent,
+        "purpose": "draft", "why": "rate", "opens_in_s": 12.346,
+    }  # fmt: skip
+    assert (other["index"], other["why"], other["opens_in_s"]) == (1, "full", None)
+    assert await desk.money() == (0, 0.01, 0, 100, 1)
+
+
+async def test_no_wait_is_told_that_nothing_would_end(desk: Desk) -> None:
+    """A turn that is on record, a claim that is over, a round that has ended."""
+    wish = desk.wish()
+    await desk.journal.answer(wish, await desk.begin(wish), turn(wish))
+    await desk.journal.waits(wish, "rate", 1)
+    with pytest.raises(LeaseLost):
+        await desk.journal.waits(desk.wish(1, epoch=0), "rate", 1)
+    await cancel_round(desk.database, desk.made.id)
+    with contextlib.suppress(LeaseLost):
+        await desk.journal.waits(desk.wish(2), "rate", 1)
+    assert [kind for kind, _ in await told(desk)] == ["call.started"]
 
 
 async def test_a_failure_recorded_twice_counts_once(desk: Desk) -> None:

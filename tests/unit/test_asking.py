@@ -19,7 +19,7 @@ from aaa.asking import (
     worst_tokens,
 )
 from aaa.errors import FAILURE_KINDS, OF_THE_ACCOUNT, OF_THE_REQUEST, TRANSIENT, ModelError
-from aaa.gate import Gate, Held, RoundStopped
+from aaa.gate import Gate, Held, RoundStopped, Tell
 from aaa.models import Request
 from aaa.pace import Pace, Ticket
 from aaa.scenario import AgentCard, Limits, Price
@@ -55,6 +55,9 @@ class Book:
     def __init__(self, begun: Attempt | Turn | Exception | None = None) -> None:
         self.begun = begun
         self.lines: list[tuple[Any, ...]] = []
+
+    async def waits(self, wish: Wish, why: str, opens_in_s: float | None) -> None:
+        self.lines.append(("waits", why, opens_in_s))
 
     async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
         if isinstance(self.begun, Exception):
@@ -100,6 +103,19 @@ async def test_a_recorded_turn_is_not_asked_again() -> None:
     old = Turn(index=0, call=CALL, reply=Reply(text="old"))
     assert await asked(model, Book(old)) == old
     assert model.requests == []
+
+
+async def test_a_long_wait_at_the_gate_is_told_before_the_call_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aaa.gate.LONG_S", 0.02)
+    gate, book = Gate(Pace(CARD.limits)), Book()
+    gate.pace.hold_until = gate.clock() + 0.1
+    await Asker(CARD, Script("because"), book, None, gate)(WISH)
+    assert [line[0] for line in book.lines] == ["waits", "begin", "answer"]
+    _, why, opens_in_s = book.lines[0]
+    assert why == "holding"
+    assert 0 < opens_in_s < 0.1
 
 
 async def test_a_retry_after_that_comes_while_the_intent_is_written_is_obeyed() -> None:
@@ -186,9 +202,9 @@ async def clocked(queue_s: float, took_s: float, *acts: str | ModelError) -> Tur
     now = [0.0]
 
     class Queue(Gate):
-        async def enter(self, round_id: str, tokens: int) -> Ticket:
+        async def enter(self, round_id: str, tokens: int, tell: Tell | None = None) -> Ticket:
             now[0] += queue_s
-            return await super().enter(round_id, tokens)
+            return await super().enter(round_id, tokens, tell)
 
     class Slow(Script):
         async def complete(self, request: Request) -> Reply:

@@ -101,6 +101,34 @@ def test_waits_retries_and_reasons_are_told() -> None:
     assert "catching up: event 4 of 5,000" in printed(behind, 80, 24)
 
 
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_what_a_session_waits_for_before_its_call_begins_is_told(width: int, height: int) -> None:
+    who = {"session": 1, "index": 0, "seat": "teacher", "agent": "anna", "purpose": "critique"}
+    said: list[tuple[str, dict[str, Any]]] = [
+        ("round.running", {"reason": "started"}),
+        ("session.started", {"session": 1, "seed": "s"}),
+        ("call.waiting", {**who, "why": "rate", "opens_in_s": 63}),
+    ]
+    state = opening(round_json())
+    for number, (kind, data) in enumerate(said, 1):
+        state = reduce(state, Event(id=number, kind=kind, data={"at": iso(START + number), **data}))
+
+    def screen(**gate: Any) -> str:
+        gates = [{"agent": "anna"} | gate] if gate else []
+        return printed(looked(state, {}, gates), width, height)
+
+    text = screen()
+    assert "between calls" not in text
+    assert re.search(r"s +0 turns +teacher critique · rate limit 1:01 anna +0:02 ", text)
+    assert re.search(r"teacher critique +· anna 0:02 · rate limit 1:01", text)  # on stage
+    assert not re.search(r"teacher +anna +1 ", text)  # it is not in flight
+    later = state.last_at + 602  # a gate as it stands now counts more than what was told
+    assert "· held off 10:00 anna" in screen(state="holding", opens_at=iso(later))
+    assert "· model down 10:00 anna" in screen(state="down", opens_at=iso(later), why="500")
+    assert "· no free slot anna" in screen(state="full")
+    assert "· rate limit 1:01 anna" in screen(state="open")  # looked at a moment too early
+
+
 def test_gates_and_money_that_is_not_spent_yet() -> None:
     state = at(len(ROUND) - 40)
     gate = {"agent": "qwen2.5-coder-1.5b", "concurrency": 8, "in_flight": 1, "waiting": 3}

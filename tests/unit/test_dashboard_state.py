@@ -174,6 +174,59 @@ def test_a_call_given_up_is_no_longer_waited_for() -> None:
     assert after(script).running["7"].calls == {}
 
 
+LONG = ("call.waiting", {**WHO, "why": "rate", "opens_in_s": 12.5})
+
+
+def test_a_call_that_waits_to_begin_is_known_until_it_begins() -> None:
+    script = say(
+        ("session.started", {"session": 7, "seed": "s"}),
+        LONG,
+        ("call.started", {**WHO, "attempt": 1}),
+        ("call.failed", {**WHO, "attempt": 1, "kind": "server", "message": "", "retry_in_s": 0.1}),
+        ("call.waiting", {**WHO, "why": "down", "opens_in_s": None}),
+        ("turn", {**WHO, "text": "hi", "completion_tokens": 2, "cost_usd": None, "latency_s": 1.0}),
+    )
+    call = after(script[:2]).running["7"].calls[0]
+    assert (call.seat, call.agent, call.purpose) == ("student", "smollm2-135m", "draft")
+    assert (call.gate, call.since, call.attempt) == ("rate", START + 2, 0)
+    assert (call.opens_at, call.in_flight) == (START + 2 + 12.5, False)
+    call = after(script[:3]).running["7"].calls[0]
+    assert (call.gate, call.since, call.in_flight) == ("", START + 2, True)
+    call = after(script[:5]).running["7"].calls[0]
+    assert (call.gate, call.retry_at, call.attempt) == ("down", None, 1)
+    assert after(script).running["7"].calls == {}
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [("session.started", {"session": 7, "seed": "s", "epoch": 2})],
+        [("round.paused", {"reason": "asked"})],
+        [("round.paused", {"reason": "asked"}), LONG],  # its seat had not heard of it yet
+        [("turn", {**WHO, "text": "brought home by another process"})],
+    ],
+)
+def test_no_wait_is_eternal(ends: list[tuple[str, dict[str, Any]]]) -> None:
+    script = say(("session.started", {"session": 7, "seed": "s"}), LONG, *ends)
+    assert after(script[:2]).running["7"].calls
+    assert after(script).running["7"].calls == {}
+
+
+def test_a_pause_sends_away_who_waits_and_waits_for_who_is_asked() -> None:
+    failed = {"attempt": 1, "kind": "timeout", "message": "", "retry_in_s": 9}
+    script = say(
+        ("session.started", {"session": 7, "seed": "s"}),
+        ("call.started", {**WHO, "attempt": 1}),
+        ("call.started", {**WHO, "index": 1, "attempt": 1}),
+        ("call.failed", {**WHO, "index": 1, **failed}),
+        ("round.paused", {"reason": "asked"}),
+        ("call.failed", {**WHO, **failed}),
+    )
+    assert [*after(script[:4]).running["7"].calls] == [0, 1]
+    assert [*after(script[:5]).running["7"].calls] == [0]
+    assert after(script).running["7"].calls == {}
+
+
 def test_a_session_taken_over_starts_its_calls_afresh() -> None:
     script = say(
         ("session.started", {"session": 7, "seed": "s", "epoch": 1}),

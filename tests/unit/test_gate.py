@@ -6,7 +6,7 @@ import pytest
 
 from aaa.errors import ModelError
 from aaa.gate import Gate, Held, RoundStopped
-from aaa.pace import OPEN_AFTER, Pace
+from aaa.pace import OPEN_AFTER, Pace, Wait
 from aaa.scenario import Limits
 
 
@@ -50,6 +50,51 @@ async def test_who_waits_is_sent_away_when_its_round_stops() -> None:
     g.unused(held)
     assert await other
     assert g.rounds == set()
+
+
+async def test_a_wait_is_told_once_and_only_where_it_is_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aaa.gate.LONG_S", 0.02)
+    g, told, heard = gate(), list[Wait](), asyncio.Event()
+
+    async def tell(wait: Wait) -> None:
+        told.append(wait)
+        heard.set()
+
+    held = await g.enter("a", 1, tell)
+    soon = asyncio.create_task(g.enter("a", 1, tell))
+    await settled()
+    g.unused(held)
+    held = await soon
+    assert told == []
+    waiting = asyncio.create_task(g.enter("a", 1, tell))
+    await asyncio.wait_for(heard.wait(), 5)
+    assert [wait.state for wait in told] == ["full"]
+    g.unused(held)
+    g.unused(await waiting)
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("let_in", [True, False])
+async def test_a_wait_that_could_not_be_told_keeps_no_slot(
+    monkeypatch: pytest.MonkeyPatch, let_in: bool
+) -> None:
+    monkeypatch.setattr("aaa.gate.LONG_S", 0.02)
+    g = gate()
+    held = await g.enter("a", 1)
+
+    async def tell(_: Wait) -> None:
+        if let_in:
+            g.unused(held)  # its turn comes while it is told
+        raise Held("lost", "another owner")
+
+    with pytest.raises(Held):
+        await g.enter("a", 1, tell)
+    if not let_in:
+        g.unused(held)
+    assert (g.standing().in_flight, g.standing().waiting) == (0, 0)
+    assert await asyncio.wait_for(g.enter("a", 1), 5)
 
 
 async def test_who_sleeps_between_attempts_is_woken_when_its_round_stops() -> None:

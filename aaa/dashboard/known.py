@@ -155,7 +155,7 @@ class State:
     last_at: float = 0.0
     started_at: float | None = None
     resumed_at: float | None = None
-    """When it last went from standing to running; rates and ETA count from here."""
+    """When it last went from standing to running, or its first event that was read; ETA counts from here."""
     ended_at: float | None = None
     finished: Mapping[str, int] = field(default_factory=dict)
     """`completed`, `failed`, `cancelled` -> sessions."""

@@ -57,14 +57,12 @@ def opening(round: Mapping[str, Any], *, whole: bool = True) -> State:
     if whole or state.known_id <= 2 * past:
         return state
     sessions, verdicts = mapping(round, "sessions"), mapping(round, "verdicts")
-    started = moment(round, "started_at")
     return replace(
         state,
         status=text(round, "status"),
         last_id=state.known_id - past,
         counted_to=state.known_id,
-        started_at=started,
-        resumed_at=started,
+        started_at=moment(round, "started_at"),
         finished={status: count(sessions, status) for status in ENDED},
         turns_finished=count(round, "turns"),
         turns=count(round, "turns"),
@@ -106,6 +104,10 @@ def reduce(state: State, event: Happening) -> State:
         return state
     at = moment(event.data, "at") or state.last_at
     state = replace(state, last_id=event.id, last_at=max(at, state.last_at))
+    if (
+        state.resumed_at is None and state.status == "running"
+    ):  # a past of which only the end is read
+        state = replace(state, resumed_at=at)
     change = _CHANGES.get(event.kind)
     if change is None:
         return state

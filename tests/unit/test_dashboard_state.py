@@ -309,6 +309,24 @@ def test_remaining_time_follows_the_latest_sessions() -> None:
     assert remaining_s(state, state.last_at) == 20  # ten in ten seconds, twenty to go
 
 
+def test_remaining_time_is_right_for_who_comes_late() -> None:
+    """Of ten hours the last 40 events are read: two sessions a second then, as ever."""
+    sessions, begun = 72_000, START - 36_000
+    told = round_json(sessions + 100, last_event=sessions + 1) | {
+        "concurrency": 0, "status": "running", "started_at": iso(begun), "turns": sessions,
+        "sessions": {"total": sessions + 100, "completed": sessions, "failed": 0, "cancelled": 0},
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aaa.dashboard.state.LONGEST_PAST", 40)
+        state = opening(told, whole=False)
+    for id_ in range(state.last_id + 1, sessions + 2):
+        data = {"at": iso(START - (sessions + 1 - id_) / 2), "session": id_, "status": "completed"}
+        state = reduce(state, Event(id=id_, kind="session.finished", data=data))
+    left_s = remaining_s(state, START)
+    assert left_s is not None
+    assert 45 < left_s < 55
+
+
 def test_nothing_grows_without_bound() -> None:
     state = opening(round_json())
     number = 0

@@ -20,7 +20,7 @@ from aaa.dashboard.ink import (
     spark,
     to_width,
 )
-from aaa.dashboard.known import NOTES, Gate, Lane, Running, State, Waiting
+from aaa.dashboard.known import NOTES, Gate, Lane, Rated, Running, State, Waiting
 from aaa.types import OUTCOMES
 
 STATUS_STYLES = {
@@ -332,14 +332,30 @@ def ratings(state: State, width: int, height: int) -> list[Line]:
     """Players of this round, best first, with the bounds of their ratings; empty where nobody battled."""
     rows = []
     for rated in state.ratings[: max(0, height)]:
-        low = "…" if rated.low is None else f"{rated.low:.0f}"
-        high = "…" if rated.high is None else f"{rated.high:.0f}"
+        low, high = _bounds(rated)
         figures = line(
             (f"{rated.rating:>6.0f}", "bold"), (f"  {low:>5} to {high:<5}", "dim"),
             f" {amount(rated.battles):>6} battles ",
         )  # fmt: skip
         rows.append(ends(line(f" {one_line(rated.player)}"), figures, width))
     return rows
+
+
+def ratings_row(state: State, width: int) -> list[Line]:
+    """` ratings  anna 1044 (1010 to …)  bert 956 (920 to 990)`: the best first, as many as fit."""
+    if not state.ratings:
+        return []
+    row = line((" ratings", "bold"))
+    for rated in state.ratings:
+        low, high = _bounds(rated)
+        row.append_text(line(f"  {one_line(rated.player)} ", (f"{rated.rating:.0f}", "bold"),
+                             (f" ({low} to {high})", "dim")))  # fmt: skip
+    return [to_width(row, width)]
+
+
+def _bounds(rated: Rated) -> tuple[str, str]:
+    low = "…" if rated.low is None else f"{rated.low:.0f}"
+    return low, "…" if rated.high is None else f"{rated.high:.0f}"
 
 
 def _more(number: int, width: int) -> Line:

@@ -9,11 +9,13 @@ from rich.console import Group
 from aaa.clean import one_line
 from aaa.dashboard.ink import Line, clock, ends, line, to_width
 from aaa.dashboard.known import State
-from aaa.dashboard.panels import failures, header, ratings, rule, seats, under_way_rows
+from aaa.dashboard.panels import failures, header, ratings, ratings_row, rule, seats, under_way_rows
 from aaa.dashboard.play_view import latest_rows, stage_rows
 
 WIDE = 140
 """Columns from which the theatre stands beside the rest."""
+_ROOM = 16
+"""Rows below the head from which ratings and the latest verdict get a row each."""
 SMALLEST = (40, 12)
 """Columns and rows below which parts are cut off."""
 
@@ -45,6 +47,7 @@ def _stacked(state: State, width: int, height: int, now: float) -> list[Line]:
     most = 1 if height < 14 else max(2, height // 8)
     under = [] if state.is_over else under_way_rows(state, width, most, now)
     below = [_under_way_rule(state, width), *under] if under else []
+    below += _summary(state, width, now) if height >= _ROOM else []
     below += [rule("failures", width), *troubles] if troubles and height >= 24 else troubles
     room = height - len(lanes) - len(below) - 1
     return [
@@ -53,6 +56,11 @@ def _stacked(state: State, width: int, height: int, now: float) -> list[Line]:
         *stage_rows(state, width, max(1, room), now),
         *below,
     ]
+
+
+def _summary(state: State, width: int, now: float) -> list[Line]:
+    """Ratings and the latest verdict, a row each, for screens that have no room for lists of them."""
+    return [*ratings_row(state, width), *latest_rows(state, width, 1, now)]
 
 
 def _beside(state: State, width: int, height: int, now: float) -> list[Line]:

@@ -163,6 +163,16 @@ def test_a_wide_screen_has_the_ratings_of_the_round() -> None:
     assert rated(at(118), {"boards": []}).ratings == ()
 
 
+def test_a_small_screen_has_ratings_and_the_latest_verdict_in_a_row_each() -> None:
+    best = {"player": "smollm2-360m", "rating": 1043.6, "low": 1010.2, "high": None, "battles": 12}
+    report = {"boards": [{"ratings": [best, best | {"player": "\x1b[2Jother", "rating": 956.4}]}]}
+    text = printed(rated(at(118), report), 80, 24)
+    assert "ratings  smollm2-360m 1044 (1010 to …)  ␛[2Jother 956 (1010 to …)" in text
+    assert re.search(r"seed-2 +smollm2-360m wins \(margin 1\.9, both orders\) +0:0\d ago", text)
+    assert "ratings" not in printed(at(118), 80, 24)  # nobody battled
+    assert "0:0" in printed(rated(at(118), report), 60, 12)
+
+
 def test_a_wide_screen_lists_the_latest_verdicts() -> None:
     text = printed(at(118), 200, 60)
     assert re.search(r"seed-2 +smollm2-360m wins \(margin 1\.9, both orders\) +0:0\d ago", text)

@@ -118,10 +118,19 @@ class Client:
     # What is in a round
 
     async def sessions(
-        self, round_id: str, *, limit: int | None = None, **filters: str | None
+        self,
+        round_id: str,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        **filters: str | None,
     ) -> list[SessionRow]:
-        """Sessions of a round, at most `limit`; `filters` are `status`, `outcome`, `seat`, `tag`, `text`."""
-        query = {name: value for name, value in filters.items() if value is not None}
+        """Sessions of a round after that one, at most `limit`.
+
+        `filters` are `status`, `outcome`, `seat`, `tag`, `text`.
+        """
+        wanted = filters | {"cursor": after}
+        query = {name: value for name, value in wanted.items() if value is not None}
         return [
             row
             async for row in self._wire.pages(path_of("rounds", round_id, "sessions"), query, limit)

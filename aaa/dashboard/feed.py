@@ -6,7 +6,7 @@ round that ended goes on being looked at, since it may be resumed. Left out: dra
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from aaa.client import Client, Event, Json, Round
 from aaa.dashboard import state as states
 from aaa.dashboard.ink import clock as clock_words
 from aaa.dashboard.known import State
+from aaa.dashboard.reading import count, text
 from aaa.dashboard.replay import Replay
 from aaa.errors import AAAError
 from aaa.states import GOING
@@ -50,6 +51,8 @@ class Feed:
         """Grows with each thing heard: who drew at the same number need not draw again."""
         self.expects_pause = False
         """Set by who pauses it from here and stays."""
+        self._told: dict[str, set[Mark]] = {}
+        """Session -> what of it a replay has told so far."""
         self._stop_at_pause = stop_at_pause
         self._news, self._news_until = "", float("inf")
 
@@ -63,6 +66,13 @@ class Feed:
             self._news = ""
         news = self._news or (self.replay.words() if self.replay else "")
         return replace(self.state, connection=news)
+
+    async def transcript(self, session: str) -> Json:
+        """A session's, as far as a replay has come. Raises as `Client.session`."""
+        found: Json = dict(await self.client.session(session))
+        if self.replay is None or self.state.is_over:
+            return found
+        return so_far(self._told.get(session, ()), found)
 
     def become(self, state: State) -> None:
         self.state = state
@@ -110,6 +120,8 @@ class Feed:
     async def _take_in(self, arriving: AsyncGenerator[Event, None]) -> None:
         paused = time.monotonic()
         async for event in arriving:
+            if self.replay is not None:
+                remember(self._told, event)
             self.become(states.reduce(self.state, event))
             if self._stands_still():
                 self.over.set()
@@ -170,33 +182,45 @@ class Feed:
             await asyncio.sleep(RATE_S)
 
     async def _tell(self) -> None:
-        """Whole texts for the stage, once the past was caught up with; again after each verdict."""
-        known = ("", 0, "")
+        """Whole texts for the stage, once the past was caught up with; again after a ballot or verdict."""
+        known = ("", 0, 0, "")
         while True:
             state, stage = self.state, self.state.stage
             if stage is not None and (state.pinned or state.last_id >= state.known_id):
-                wanted = (stage.session, len(stage.rulings), stage.status)
+                ballots = sum(speech.purpose == "ballot" for speech in stage.speeches)
+                wanted = (stage.session, len(stage.rulings), ballots, stage.status)
                 if stage.wants_telling or wanted != known:
                     with suppress(AAAError):  # the stage then shows what the events said
-                        session = dict(await self.client.session(stage.session))
-                        if self.replay:
-                            session = so_far(self.state, session)
+                        session = await self.transcript(stage.session)
                         self.become(states.told(self.state, session))  # the state as it is by now
                     known = wanted
             await asyncio.sleep(TRANSCRIPT_S)
 
 
-def so_far(state: State, session: Json) -> Json:
+Mark = tuple[str, int]
+"""A turn or a verdict by kind of event and index; the end of a session."""
+_END: Mark = ("session.finished", 0)
+
+
+def remember(told: dict[str, set[Mark]], event: Event) -> None:
+    """That this turn, verdict or end of a session has been told."""
+    marks = told.setdefault(text(event.data, "session"), set())
+    if event.kind in ("turn", "verdict"):
+        marks.add((event.kind, count(event.data, "index")))
+    elif event.kind == _END[0]:
+        marks.add(_END)
+    elif event.kind == "session.started":
+        marks.discard(_END)
+
+
+def so_far(told: Collection[Mark], session: Json) -> Json:
     """The transcript without what the events have not told yet."""
-    stage = state.stage
-    spoken = {speech.index for speech in stage.speeches} if stage else set()
-    ruled = {ruling.index for ruling in stage.rulings} if stage else set()
-    return {
-        **session,
-        "status": stage.status if stage else "",
-        "turns": [turn for turn in session["turns"] if turn["index"] in spoken],
-        "verdicts": [verdict for verdict in session["verdicts"] if verdict["index"] in ruled],
+    kept = {
+        "turns": [turn for turn in session["turns"] if ("turn", turn["index"]) in told],
+        "verdicts": [one for one in session["verdicts"] if ("verdict", one["index"]) in told],
     }
+    running = {} if _END in told else {"status": "running", "finished_at": None}
+    return {**session, **kept, **running}
 
 
 def place_in(courses: Sequence[Json], round_id: str) -> str:

@@ -4,10 +4,13 @@ Who speaks stands in a column at the left, in the colour of the seat; what is sa
 answer that was revised fades, the words that a revision added stand out, verdicts get a line.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 from aaa.clean import one_line
 from aaa.dashboard.ink import (
@@ -33,6 +36,7 @@ _REVISED = ("revision", "constitution")
 """Edges on which an answer meets a revision of it."""
 _CODE = re.compile(r"^[a-z]+(?:_[a-z]+)*: ")
 """What a reason begins with where it has a code: `no_content: answer a has no content`."""
+_LABEL = re.compile(r"\w+")
 _SIDE = re.compile(r"\banswer ([ab])\b")
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
@@ -130,6 +134,8 @@ def who(stage: Stage, speech: Speech, gutter: int) -> tuple[Line, ...]:
 
 
 def _words(stage: Stage, speech: Speech, style: str, room: int) -> tuple[Line, ...]:
+    if speech.purpose == "ballot" and not speech.failure:
+        return (line((cut(one_line(ballot_words(stage, speech)), room), style)),)
     before = answer_before(stage, speech)
     return _drawn(speech, before.text if before else None, style, room)
 
@@ -139,8 +145,6 @@ def _drawn(speech: Speech, before: str | None, style: str, room: int) -> tuple[L
     """What was said, in rows; what is new since the answer `before` stands out."""
     if speech.failure:
         return (line((f"✗ {one_line(speech.failure.replace('_', ' '))}", "red")),)
-    if speech.purpose == "ballot":
-        return (line((cut(one_line(speech.text), room), style)),)
     text = body(speech.text, style) if before is None else revised(before, speech.text)
     if not text.plain:
         text = body("(nothing)", "dim")
@@ -149,6 +153,55 @@ def _drawn(speech: Speech, before: str | None, style: str, room: int) -> tuple[L
         more = amount(speech.characters - len(speech.text))
         rows.append(line((f"… {more} characters more", "dim")))
     return tuple(rows)
+
+
+def ballot_words(stage: Stage, speech: Speech) -> str:
+    """`draft first: better revision · it says why`: a ballot before its verdict is known.
+
+    Labels become the names of the answers, where the transcript told which stood under them.
+    """
+    names = _names_of(stage, speech)
+    first = f"{next(iter(names.values()))} first: " if len(names) > 1 else ""
+    try:
+        said = json.loads(speech.text)
+        if isinstance(said, dict):
+            return first + " · ".join(_facts(said, names))
+    except (ValueError, RecursionError):  # no JSON, or a depth that nobody means
+        pass
+    return first + _named(speech.text.strip(), names)
+
+
+def _facts(said: dict[str, Any], names: Mapping[str, str]) -> list[str]:
+    """What a judge wrote as JSON, the short things first: `better revision`, `draft 7`, then why."""
+    facts, reasons = [], []
+    for key, value in said.items():
+        if isinstance(value, dict):
+            facts += _facts(value, names)
+        elif isinstance(value, str) and (" " in value or not value):
+            reasons.append(value)
+        else:
+            facts.append(f"{_named(key, names)} {_named(str(value), names)}")
+    return [*facts, *filter(None, reasons)]
+
+
+def _named(words: str, names: Mapping[str, str]) -> str:
+    """`K7>Q2` as `draft>revision`."""
+    return _LABEL.sub(lambda found: names.get(found[0], found[0]), words)
+
+
+def _names_of(stage: Stage, speech: Speech) -> dict[str, str]:
+    """Label -> what to call the answer under it: by purpose, by agent, or by which came first."""
+    known = {one.index: one for one in stage.speeches}
+    shown = {label: known[index] for label, index in speech.judged if index in known}
+    for called in (attrgetter("purpose"), attrgetter("agent")):
+        names = {label: one_line(called(one)) for label, one in shown.items()}
+        if len(set(names.values())) == len(names):
+            return names
+    first = min(one.index for one in shown.values())
+    return {
+        label: "earlier answer" if one.index == first else "later answer"
+        for label, one in shown.items()
+    }
 
 
 def answer_before(stage: Stage, speech: Speech) -> Speech | None:

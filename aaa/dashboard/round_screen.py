@@ -103,8 +103,9 @@ class RoundScreen(Watching):
 
     @work
     async def action_pause(self) -> None:
-        self.feed.expects_pause = True
-        await self._steering.pause()
+        self.feed.expects_pause = True  # before it is asked: its event may come first
+        if not await self._steering.pause():
+            self.feed.expects_pause = False
 
     @work
     async def action_resume(self) -> None:

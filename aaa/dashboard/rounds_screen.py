@@ -11,7 +11,7 @@ from aaa.client import Client, Round
 from aaa.dashboard.feed import NOBODY_DRIVES
 from aaa.dashboard.ink import dollars, line
 from aaa.dashboard.panels import STATUS_STYLES
-from aaa.dashboard.screens import COMMON, Deed, Watching, bindings
+from aaa.dashboard.screens import COMMON, Deed, Watching, bindings, refill
 from aaa.errors import AAAError
 from aaa.states import GOING
 
@@ -69,11 +69,7 @@ class RoundsScreen(Watching):
         found = {round["id"]: round for round in rounds}
         table = self.query_one(DataTable)
         if list(found) != list(self._rounds):
-            cursor = table.cursor_row
-            table.clear()
-            for id_, round in found.items():
-                table.add_row(*cells(round), key=id_)
-            table.move_cursor(row=min(cursor, max(0, len(found) - 1)))
+            refill(table, {id_: cells(round) for id_, round in found.items()})
         else:
             for id_, round in found.items():
                 for column, cell in zip(table.ordered_columns, cells(round), strict=True):

@@ -72,13 +72,13 @@ class SessionScreen(Watching):
         if not 0 <= place < len(self._sessions):
             self.tell("that was the last one" if by > 0 else "that was the first one")
             return
-        self._place, self._turns = place, None
         try:
-            session = await self._feed.client.session(self.session)
+            session = await self._feed.transcript(self._sessions[place])
         except AAAError as error:
             self.tell(str(error), wrong=True)
             return
-        self._feed.become(states.pinned(self._feed.state, dict(session)))
+        self._place, self._turns = place, None
+        self._feed.become(states.pinned(self._feed.state, session))
         self._frame()
         picture = self.query_one(Picture)
         if session["finished_at"] is None:
@@ -120,12 +120,10 @@ class SessionScreen(Watching):
         )  # fmt: skip
         end = stage.finished_at or state.ended_at or self._feed.now()
         passed = "" if stage.since is None else clock(end - stage.since)
-        total = len(stage.speeches)
-        shown = (
-            f"turn {min(self._turns, total)}/{total}"
-            if self._turns is not None
-            else f"{total} turns"
-        )
+        total = stage.left_out + len(stage.speeches)
+        shown = f"{total} turns"
+        if self._turns is not None:
+            shown = f"turn {min(stage.left_out + self._turns, total)}/{total}"
         return ends(left, line((f" {shown} ", ""), (f" {passed} ", "bold")), max(20, width - 1))
 
     def _foot(self, width: int) -> Line:

@@ -11,15 +11,16 @@ from aaa.dashboard.feed import Feed
 from aaa.dashboard.finding import read_filter
 from aaa.dashboard.ink import fitted, line
 from aaa.dashboard.panels import STATUS_STYLES
-from aaa.dashboard.screens import COMMON, Deed, Watching, bindings
+from aaa.dashboard.screens import COMMON, Deed, Watching, bindings, refill
 from aaa.dashboard.session_screen import SessionScreen
 from aaa.errors import AAAError
 
 MOST = 500
-"""Sessions that are listed; a narrower search shows others."""
+"""Sessions of a page."""
 LOOK_S = 5.0
 """Time between two looks at a round that runs."""
 HINT = " / search (outcome:flip seat:teacher tag:x words) · Enter opens · Esc back"
+PAGES_HINT = " < > pages · / search · Enter opens · Esc back"
 
 
 class SessionsScreen(Watching):
@@ -28,6 +29,8 @@ class SessionsScreen(Watching):
     DEEDS = (
         Deed("slash", "search", "search: outcome:flip seat:teacher tag:x status:failed words", "/"),
         Deed("enter", "open", "the session under the cursor", "Enter"),
+        Deed("greater_than_sign", "page(1)", "the next page", ">"),
+        Deed("less_than_sign", "page(-1)", "the page before", "<"),
         Deed("y", "copy_id", "copy its id"),
         Deed("escape", "back", "back to the round", "Esc"),
     )
@@ -38,6 +41,10 @@ class SessionsScreen(Watching):
         self._feed = feed
         self._query: dict[str, str] = {}
         self._found: list[SessionRow] = []
+        self._after: list[str | None] = [None]
+        """The session before each page so far; the last is the page that is shown."""
+        self._more = False
+        """Whether a page follows."""
         self._looking: asyncio.Task[None] | None = None
         self._now = asyncio.Event()
 
@@ -62,9 +69,10 @@ class SessionsScreen(Watching):
             self._now.clear()
             try:
                 found = await self._feed.client.sessions(
-                    self._feed.round["id"], limit=MOST, **self._query
+                    self._feed.round["id"], limit=MOST + 1, after=self._after[-1], **self._query
                 )
-                self._show(found)
+                self._more = len(found) > MOST
+                self._show(found[:MOST])
             except AAAError as error:
                 self._say(str(error), wrong=True)
             patience_s = None if self._feed.state.is_over else LOOK_S
@@ -76,20 +84,26 @@ class SessionsScreen(Watching):
     def _show(self, found: list[SessionRow]) -> None:
         table = self.query_one(DataTable)
         if found != self._found or not table.row_count:
-            cursor = table.cursor_row
             self._found = found
-            table.clear()
-            for row in found:
-                table.add_row(*cells(row, self.size.width), key=str(row["id"]))
-            table.move_cursor(row=min(cursor, max(0, len(found) - 1)))
+            refill(table, {str(row["id"]): cells(row, self.size.width) for row in found})
         typed = self.query_one(Input).value.strip()
-        total = self._feed.state.total
-        count = f"first {MOST} of {total}" if len(found) == MOST < total else f"{len(found)}"
         self.query_one("#head", Static).update(
             line((" AAA ", "bold reverse"), " ", ("sessions", "bold"), f" {self._feed.round['id']}  ",
-                 (f"{count} found" if self._query else count, "bold"), (f"  {typed}", "cyan"))
+                 (self._count(), "bold"), (f"  {typed}", "cyan"))
         )  # fmt: skip
-        self._say(HINT)
+        self._say(PAGES_HINT if self._is_paged else HINT)
+
+    @property
+    def _is_paged(self) -> bool:
+        return self._more or len(self._after) > 1
+
+    def _count(self) -> str:
+        """`6`, `501 to 1000 of 10000`, `3 found`, `1 to 500 found, and more`."""
+        number, first = len(self._found), (len(self._after) - 1) * MOST + 1
+        shown = f"{first} to {first + number - 1}" if self._is_paged else f"{number}"
+        if self._query:
+            return f"{shown} found" + (", and more" if self._more else "")
+        return f"{shown} of {self._feed.state.total}" if self._is_paged else shown
 
     def _say(self, words: str, *, wrong: bool = False) -> None:
         style = "bold yellow" if wrong else "dim"
@@ -101,18 +115,31 @@ class SessionsScreen(Watching):
         except AAAError as error:
             self._say(str(error), wrong=True)
             return
+        self._after = [None]
         submitted.input.display = bool(self._query)
         self.set_focus(self.query_one(DataTable))
         self._now.set()
 
     def on_data_table_row_selected(self, chosen: DataTable.RowSelected) -> None:
-        ids = [str(row["id"]) for row in self._found]
-        self.app.push_screen(SessionScreen(self._feed, ids, chosen.cursor_row))
+        ids, id_ = [str(row["id"]) for row in self._found], str(chosen.row_key.value)
+        if id_ in ids:
+            self.app.push_screen(SessionScreen(self._feed, ids, ids.index(id_)))
 
     def action_search(self) -> None:
         box = self.query_one(Input)
         box.display = True
         self.set_focus(box)  # at once: the next key is for it
+
+    def action_page(self, by: int) -> None:
+        if by > 0 and self._more:
+            self._after.append(str(self._found[-1]["id"]))
+            self._more = False  # until it is known: a second key waits for this page
+        elif by < 0 and len(self._after) > 1:
+            self._after.pop()
+        else:
+            self.tell("that was the last page" if by > 0 else "that was the first page")
+            return
+        self._now.set()
 
     def action_copy_id(self) -> None:
         row = self.query_one(DataTable).cursor_row

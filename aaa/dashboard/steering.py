@@ -30,8 +30,9 @@ class Steering:
     def __init__(self, client: Client, round_id: str, asks: Asks, tell: Tell) -> None:
         self._client, self._round, self._asks, self._tell = client, round_id, asks, tell
 
-    async def pause(self) -> None:
-        await self._do(self._client.pause(self._round), "pauses; calls in flight come home")
+    async def pause(self) -> bool:
+        """Whether it is paused now because of this."""
+        return await self._do(self._client.pause(self._round), "pauses; calls in flight come home")
 
     async def resume(self) -> None:
         await self._do(self._client.resume(self._round), "goes on")
@@ -42,7 +43,7 @@ class Steering:
             await self._do(self._client.cancel(self._round), "is cancelled")
 
     async def budget(self, given: float | None) -> None:
-        shown = "" if given is None else f"{given:g}"
+        shown = "" if given is None else f"{given:.15g}"  # to the last digit: Enter takes it
         answer = await self._asks.words("Budget in dollars (empty: none)", shown, wrong_budget)
         if answer is not None:
             usd = float(answer) if answer.strip() else None
@@ -59,13 +60,14 @@ class Steering:
     async def _retune(self, changes: dict[str, Any], said: str) -> None:
         await self._do(self._client.retune(self._round, changes), said)
 
-    async def _do(self, asked: Awaitable[Round], said: str) -> None:
+    async def _do(self, asked: Awaitable[Round], said: str) -> bool:
         try:
             await asked
         except AAAError as error:
             self._tell(one_line(str(error)), True)
-        else:
-            self._tell(f"round {self._round} {said}", False)
+            return False
+        self._tell(f"round {self._round} {said}", False)
+        return True
 
 
 def wrong_budget(answer: str) -> str | None:

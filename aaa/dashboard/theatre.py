@@ -4,6 +4,7 @@ Pure values and functions. Texts in events are cut; `told` puts the transcript's
 place. Left out: which session is on stage (`state`), and how it looks (`render`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,9 @@ MOST_SPEECHES, MOST_RULINGS = 96, 48
 """Kept of one session; older ones leave."""
 LONGEST_TEXT = 20_000
 """Characters kept of one text; `characters` still says how long it is."""
+
+_LABEL = re.compile(r"^Answer (\S{1,20}):\n<[^\n]{1,80}>\n", re.MULTILINE)
+"""What stands before an answer in a judge's prompt: its label, and the line that fences it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Speech:
     """Kind of failure; `""`: it was answered."""
     heard: tuple[int, ...] = ()
     """Indexes of the critiques that stood in its prompt; `()`: none, or not known."""
+    judged: tuple[tuple[str, int], ...] = ()
+    """(label, index) of the answers that a ballot is about, as they were shown; `()`: none, or not known."""
 
     @property
     def is_cut(self) -> bool:
@@ -94,15 +100,20 @@ class Stage:
     finished_at: float | None = None
 
     @property
+    def left_out(self) -> int:
+        """How many of its first turns are not kept."""
+        return self.speeches[0].index if len(self.speeches) >= MOST_SPEECHES else 0
+
+    @property
     def wants_telling(self) -> bool:
         """Whether the transcript knows more than is here."""
         return not self.prompt or any(speech.is_cut for speech in self.speeches)
 
 
-def spoke(stage: Stage, data: Mapping[str, Any], heard: tuple[int, ...] = ()) -> Stage:
-    """A `turn` event, or a turn of the transcript."""
+def spoke(stage: Stage, data: Mapping[str, Any], **more: Any) -> Stage:
+    """A `turn` event, or a turn of the transcript, of which `more` is known."""
     known = {speech.index: speech for speech in stage.speeches}
-    speech = replace(_speech(data), heard=heard)
+    speech = replace(_speech(data), **more)
     known[speech.index] = speech
     kept = tuple(known[index] for index in sorted(known))[-MOST_SPEECHES:]
     return replace(stage, speeches=kept)
@@ -121,9 +132,10 @@ def told(stage: Stage, session: Mapping[str, Any]) -> Stage:
     """With what the session's transcript (`GET /v1/sessions/{id}`) adds; another session's adds nothing."""
     if text(session, "id") != stage.session:
         return stage
-    critiques = [turn for turn in rows(session, "turns") if text(turn, "purpose") == "critique"]
-    for turn in rows(session, "turns"):
-        stage = spoke(stage, turn, _heard(turn, critiques))
+    turns = rows(session, "turns")
+    critiques = [turn for turn in turns if text(turn, "purpose") == "critique"]
+    for turn in turns:
+        stage = spoke(stage, turn, heard=_heard(turn, critiques), judged=_judged(turn, turns))
     for verdict in rows(session, "verdicts"):
         stage = ruled(stage, verdict)
     seed, status = mapping(session, "seed"), text(session, "status")
@@ -143,9 +155,27 @@ def _heard(turn: Mapping[str, Any], critiques: list[Mapping[str, Any]]) -> tuple
     """Indexes of the critiques whose words stand in a revision's prompt."""
     if text(turn, "purpose") != "revision":
         return ()
-    prompt = "\n".join(text(message, "content") for message in rows(turn, "messages"))
+    prompt = _asked(turn)
     said = ((count(one, "index"), text(one, "text").strip()) for one in critiques)
     return tuple(index for index, words in said if words and words in prompt)
+
+
+def _judged(turn: Mapping[str, Any], turns: list[Mapping[str, Any]]) -> tuple[tuple[str, int], ...]:
+    """Label and index of each answer that stands under a label in a ballot's prompt, in that order."""
+    if text(turn, "purpose") != "ballot":
+        return ()
+    prompt = _asked(turn)
+    answers = [(text(one, "text"), count(one, "index")) for one in turns if one is not turn]
+    answers = sorted((one for one in answers if one[0]), key=lambda one: -len(one[0]))
+    shown = []
+    for label in _LABEL.finditer(prompt):
+        here = (index for words, index in answers if prompt.startswith(words, label.end()))
+        shown += [(label[1], index) for index in here][:1]
+    return tuple(shown)
+
+
+def _asked(turn: Mapping[str, Any]) -> str:
+    return "\n".join(text(message, "content") for message in rows(turn, "messages"))
 
 
 def cut_at(stage: Stage, turns: int) -> Stage:

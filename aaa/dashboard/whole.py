@@ -14,6 +14,7 @@ from aaa.dashboard.panels import OUTCOME_STYLES
 from aaa.dashboard.play_view import (
     Block,
     answer_before,
+    ballot_words,
     fate,
     first_ballot,
     side_name,
@@ -45,6 +46,9 @@ def _blocks(
 ) -> Iterator[Block]:
     prompt = body(stage.prompt or "…", "italic")
     yield Block((line(" ", ("prompt", "bold")),), tuple(wrapped(prompt, room)))
+    if stage.left_out:
+        words = f"… {stage.left_out:,} earlier turns are not shown here; the transcript has them"
+        yield Block((line(),), (line((words, "dim")),))
     beside = _critiques_beside(stage) if room >= BESIDE else {}
     hidden = {critique.index for found in beside.values() for critique in found}
     items: list[tuple[float, Block]] = [
@@ -95,6 +99,8 @@ def _said(stage: Stage, speech: Speech, room: int, gone: bool) -> list[Line]:
     if speech.failure:
         return [line((f"✗ {one_line(speech.failure.replace('_', ' '))}", "red"))]
     before = answer_before(stage, speech)
+    if speech.purpose == "ballot":
+        return wrapped(body(ballot_words(stage, speech)), room)
     if before is not None:
         text = revised(before.text, speech.text, with_gone=gone)
     else:

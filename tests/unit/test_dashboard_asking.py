@@ -1,18 +1,19 @@
 """What a person types: searches, speeds, budgets; and a replay's pace."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import pytest
 
 from aaa.client import Event
 from aaa.dashboard import replay as replays
-from aaa.dashboard.feed import place_in
+from aaa.dashboard.feed import Mark, place_in, remember, so_far
 from aaa.dashboard.finding import read_filter
 from aaa.dashboard.replay import Replay, read_speed
-from aaa.dashboard.steering import wrong_budget, wrong_concurrency
+from aaa.dashboard.steering import Steering, wrong_budget, wrong_concurrency
 from aaa.errors import InputError
-from tests.helpers.classroom import START, iso
+from tests.helpers.classroom import START, events, iso, session_json
 
 
 def test_a_search_is_read_by_its_keys() -> None:
@@ -48,6 +49,57 @@ def test_what_is_no_budget_or_concurrency_is_told() -> None:
     assert all(wrong_budget(text) for text in ("x", "-1", "nan", "inf"))
     assert [wrong_concurrency(text) for text in ("1", "64")] == [None] * 2
     assert all(wrong_concurrency(text) for text in ("", "0", "-1", "1.5", "x", "٣"))
+
+
+class Asked:
+    """A person who leaves what a dialog shows as it is."""
+
+    shown = ""
+
+    async def yes(self, question: str) -> bool:
+        return True
+
+    async def words(self, question: str, given: str, wrong: Callable[[str], str | None]) -> str:
+        self.shown = given
+        assert wrong(given) is None
+        return given
+
+
+@pytest.mark.parametrize("budget", [1_234_567, 0.1, 12.345678, 1e6 + 0.01, 0.00012])
+async def test_a_budget_that_is_left_as_shown_stays_as_it_is(budget: float) -> None:
+    asked = Asked()
+    set_to: list[dict[str, Any]] = []
+
+    class Plane:
+        async def retune(self, _: str, changes: dict[str, Any]) -> None:
+            set_to.append(changes)
+
+    plane: Any = Plane()
+    await Steering(plane, "r", asked, lambda *_: None).budget(budget)
+    assert set_to == [{"budget_usd": budget}]
+    assert "e+" not in asked.shown
+
+
+def test_a_replay_tells_nothing_of_a_session_before_its_time() -> None:
+    script = events(3)
+    session = str(next(e.data["session"] for e in script if e.kind == "session.started"))
+    whole = session_json(script, session, len(script))
+    whole |= {"status": "completed", "finished_at": iso(START)}
+    told: dict[str, set[Mark]] = {}
+    before = (-1, -1)
+    for event in script:
+        remember(told, event)
+        shown = so_far(told.get(session, ()), whole)
+        turns = sorted(turn["index"] for turn in shown["turns"])
+        known = [e for e in script if e.id <= event.id and e.data.get("session") == session]
+        assert turns == sorted(e.data["index"] for e in known if e.kind == "turn")
+        assert len(shown["verdicts"]) == sum(e.kind == "verdict" for e in known)
+        ended = any(e.kind == "session.finished" for e in known)
+        assert (shown["status"] == "completed") == (shown["finished_at"] is not None) == ended
+        assert before <= (len(turns), len(shown["verdicts"]))
+        before = (len(turns), len(shown["verdicts"]))
+    assert so_far(told[session], whole) == whole
+    assert so_far((), whole)["turns"] == []
 
 
 async def arriving(*seconds: float) -> AsyncGenerator[Event, None]:

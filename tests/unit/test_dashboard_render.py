@@ -109,7 +109,7 @@ def test_what_a_session_waits_for_before_its_call_begins_is_told(width: int, hei
         ("session.started", {"session": 1, "seed": "s"}),
         ("call.waiting", {**who, "why": "rate", "opens_in_s": 63}),
     ]
-    state = opening(round_json())
+    state = opening(round_json() | {"seats": {"teacher": ["anna"]}})
     for number, (kind, data) in enumerate(said, 1):
         state = reduce(state, Event(id=number, kind=kind, data={"at": iso(START + number), **data}))
 
@@ -121,7 +121,7 @@ def test_what_a_session_waits_for_before_its_call_begins_is_told(width: int, hei
     assert "between calls" not in text
     assert re.search(r"s +0 turns +teacher critique · rate limit 1:01 anna +0:02 ", text)
     assert re.search(r"teacher critique +· anna 0:02 · rate limit 1:01", text)  # on stage
-    assert not re.search(r"teacher +anna +1 ", text)  # it is not in flight
+    assert re.search(r"teacher +anna +– ", text)  # it is not in flight
     later = state.last_at + 602  # a gate as it stands now counts more than what was told
     assert "· held off 10:00 anna" in screen(state="holding", opens_at=iso(later))
     assert "· model down 10:00 anna" in screen(state="down", opens_at=iso(later), why="500")

@@ -6,11 +6,13 @@ Exit codes: 0 done (a round: completed), 1 a round failed or was cancelled, 2 wr
 3 something around us is missing or broken, 4 stopped before the end or not possible now, 130 interrupted.
 """
 
+import io
 import sys
 
 import click
 
 from aaa import __version__
+from aaa.clean import clean
 from aaa.cli import catalogue, courses, data, machine, playing, rounds
 from aaa.errors import AAAError
 
@@ -61,19 +63,25 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except click.BadParameter as error:
-        print(f"error: {_option(error)}", file=sys.stderr)
+        _complain(_option(error))
         raise SystemExit(error.exit_code) from None
     except click.ClickException as error:
-        error.show()
+        error.show(told := io.StringIO())
+        print(clean(told.getvalue()), end="", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except AAAError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        _complain(str(error))
         raise SystemExit(error.exit_code) from None
     except (KeyboardInterrupt, click.Abort):
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+
+
+def _complain(text: str) -> None:
+    """What went wrong, on stderr; what others wrote in it (a server, a file) is cleaned."""
+    for line in clean(text).splitlines():
+        print(f"error: {line}", file=sys.stderr)
 
 
 def _option(error: click.BadParameter) -> str:

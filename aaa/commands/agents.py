@@ -3,12 +3,12 @@
 import asyncio
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Literal
 
 from aaa.catalogue import Catalogue, open_catalogue
+from aaa.commands.opening import say, show
 from aaa.commands.table import print_rows
 from aaa.errors import AAAError, InputError, ModelError, SetupError
 from aaa.models import Model, Request, open_model, price_of
@@ -47,7 +47,7 @@ def ls(settings: Settings, as_json: bool) -> None:
     catalogue = open_catalogue(settings)
     rows = [_listed(catalogue, name, settings) for name in catalogue.agents()]
     if as_json:
-        print(json.dumps({"items": rows}, indent=2))
+        show({"items": rows})
         return
     print_rows(
         ("name", "model", "family", "generation", "usd_per_mtok", "state"),
@@ -68,7 +68,7 @@ def check(settings: Settings, names: Sequence[str], as_json: bool) -> int:
     if asked:
         paid = [card.name for card in asked if _may_cost(card)]
         told = f"; these may cost a fraction of a cent: {', '.join(paid)}" if paid else ""
-        print(f"asking {len(asked)} agent(s) three short questions each{told}", file=sys.stderr)
+        say(f"asking {len(asked)} agent(s) three short questions each{told}")
     found = {result.name: result for result in asyncio.run(_check_all(asked, settings))}
     outcome: Literal["fails", "skipped"] = "fails" if names else "skipped"
     for card in cards:
@@ -225,7 +225,7 @@ def _listed(catalogue: Catalogue, name: str, settings: Settings) -> dict[str, ob
 def _print_checked(results: list[Checked], as_json: bool) -> None:
     rows = [result.model_dump() for result in results]
     if as_json:
-        print(json.dumps({"items": rows}, indent=2))
+        show({"items": rows})
         return
     shown = [{**row, "usd_per_mtok": _price(row)} for row in rows]
     print_rows(

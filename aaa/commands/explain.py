@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aaa.clean import clean
-from aaa.commands.opening import open_client, show
+from aaa.commands.opening import open_client, show, tell
 from aaa.errors import NotFound
 from aaa.settings import Settings
 from aaa.types import CHECKER
@@ -18,15 +18,15 @@ async def explain(settings: Settings, id: str, as_json: bool) -> int:
     """Print why a pair is what it is, or where another row came from. Raises `NotFound`."""
     async with open_client(settings) as client:
         try:
-            story, tell = await client.explain(id), told
+            story, in_words = await client.explain(id), told
         except NotFound:
-            story, tell = await client.explain_row(id), told_of_row
+            story, in_words = await client.explain_row(id), told_of_row
             if story["pair"] is not None:
-                story, tell = await client.explain(story["pair"]), told
+                story, in_words = await client.explain(story["pair"]), told
     if as_json:
         show(story)
     else:
-        print("\n".join(tell(story)))
+        tell("\n".join(in_words(story)))
     return 0
 
 

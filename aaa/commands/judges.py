@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 from aaa.calibration import Report, shown
 from aaa.catalogue import Catalogue, Script, open_catalogue
 from aaa.client import Client
-from aaa.commands.opening import arguments, check_resumed, command_name, open_client, say, show
+from aaa.commands.opening import (
+    arguments,
+    check_resumed,
+    command_name,
+    open_client,
+    say,
+    show,
+    tell,
+)
 from aaa.commands.playing import play
 from aaa.commands.run import tell_estimate
 from aaa.commands.table import print_rows
@@ -123,14 +131,14 @@ def _tell(report: Report) -> None:
     for one in report.calibrations:
         options = ", ".join(f"{k} {v}" for k, v in one.options.items())
         play_ = one.play + (f" ({options})" if options else "")
-        print(f"{one.judge}, judging by {play_}, on {one.figures.pairs} pairs of {one.labels}:")
+        tell(f"{one.judge}, judging by {play_}, on {one.figures.pairs} pairs of {one.labels}:")
         for name, value in lines(one.figures).items():
-            print(f"  {name:34} {value}")
+            tell(f"  {name:34} {value}")
     if report.panel is not None:
-        print(f"Together, on {report.panel.pairs} pairs:")
+        tell(f"Together, on {report.panel.pairs} pairs:")
         for duo in report.panel.correlations:
-            print(f"  {f'{duo.judges[0]} and {duo.judges[1]} err together':34} {shown(duo.errors)}")
-        print(f"  {'effective votes':34} {shown(report.panel.effective_votes)}")
+            tell(f"  {f'{duo.judges[0]} and {duo.judges[1]} err together':34} {shown(duo.errors)}")
+        tell(f"  {'effective votes':34} {shown(report.panel.effective_votes)}")
     say("In brackets: 99 % intervals. The figures are kept; `aaa judges ls` lists them.")
 
 

@@ -1,6 +1,5 @@
 """`aaa models`: the weights of local models on this machine."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from aaa.clean import clean
+from aaa.commands.opening import say, show, tell
 from aaa.commands.table import print_rows
 from aaa.models import weights
 from aaa.settings import Settings
@@ -18,7 +19,7 @@ def ls(settings: Settings, as_json: bool) -> None:
     rows = weights.ls(settings.models)
     if as_json:
         items = [{**row._asdict(), "path": str(row.path) if row.present else None} for row in rows]
-        print(json.dumps({"items": items}, indent=2))
+        show({"items": items})
         return
     shown = [
         {
@@ -41,14 +42,14 @@ def pull(settings: Settings, names: Sequence[str]) -> None:
         with _shown(name) as progress:
             path = weights.pull(name, settings.models, progress)
         note = next(row for row in weights.ls(settings.models) if row.path == path)
-        _prose(f"{name}: {_size(note.size_bytes)}, from {note.source}; licence: {note.licence}")
-        print(path)
+        say(f"{name}: {_size(note.size_bytes)}, from {note.source}; licence: {note.licence}")
+        tell(str(path))
 
 
 def rm(settings: Settings, name: str) -> None:
     """Remove the weights and what a broken-off pull left. Raises `NotFound`."""
     there = weights.rm(name, settings.models)
-    _prose(f"removed {name}" if there else f"{name} was not here")
+    say(f"removed {name}" if there else f"{name} was not here")
 
 
 class _Lines:
@@ -59,13 +60,13 @@ class _Lines:
         self._tenth = -1
 
     def say(self, sentence: str) -> None:
-        _prose(f"{self._name}: {sentence}")
+        say(f"{self._name}: {sentence}")
 
     def done(self, so_far: int, total: int | None, unit: str) -> None:
         tenth = 10 * so_far // total if total else 0
         if tenth > self._tenth:
             self._tenth = tenth
-            _prose(f"{self._name}: {_amount(so_far, unit)} of {_amount(total, unit)}")
+            say(f"{self._name}: {_amount(so_far, unit)} of {_amount(total, unit)}")
 
 
 class _Bar:
@@ -77,7 +78,8 @@ class _Bar:
         self._task: TaskID | None = None
 
     def say(self, sentence: str) -> None:
-        self._bar.console.print(f"{self._name}: {sentence}", markup=False, highlight=False)
+        line = clean(f"{self._name}: {sentence}")
+        self._bar.console.print(line, markup=False, highlight=False)
 
     def done(self, so_far: int, total: int | None, unit: str) -> None:
         if self._task is None:
@@ -104,7 +106,3 @@ def _amount(count: int | None, unit: str) -> str:
 
 def _size(size_bytes: int | None) -> str:
     return "?" if size_bytes is None else f"{size_bytes / 1e6:,.0f} MB"
-
-
-def _prose(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from aaa.clean import clean
 from aaa.client import Client, connect
 from aaa.errors import InputError
 from aaa.settings import Settings
@@ -71,8 +72,13 @@ def check_resumed(found: Mapping[str, Any], scenario: str) -> None:
 
 
 def say(text: str = "") -> None:
-    """Prose for a person, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Prose for a person, on stderr. What others wrote in it is cleaned: it steers no terminal."""
+    print(clean(text), file=sys.stderr, flush=True)
+
+
+def tell(text: str = "") -> None:
+    """Data in words, on stdout, cleaned in the same way."""
+    print(clean(text))
 
 
 def show(data: Any) -> None:

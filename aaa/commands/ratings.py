@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from aaa.board import Board, Matchup, Rating, Report, win_matrix
-from aaa.commands.opening import open_client, say, show
+from aaa.commands.opening import open_client, say, show, tell
 from aaa.commands.plot import check_path, write_plot
 from aaa.commands.table import print_rows
 from aaa.errors import InputError
@@ -64,7 +64,7 @@ async def ratings(
 
 def _print_board(board: Board, matrix: bool) -> None:
     where = "Overall" if board.tag is None else f"Tag {board.tag!r}"
-    print(f"{where}: {board.battles} battles on {board.seeds} seeds")
+    tell(f"{where}: {board.battles} battles on {board.seeds} seeds")
     columns = (
         "place",
         "player",
@@ -78,19 +78,19 @@ def _print_board(board: Board, matrix: bool) -> None:
     )
     grouped = ("group",) if any(r.group > 1 for r in board.ratings) else ()
     print_rows((*grouped, *columns), [_row(rating) for rating in board.ratings])
-    print()
+    tell()
     rows = [_versus(match) for match in _neighbours(board)]
     if rows:
         print_rows(("player", "opponent", "difference", "expected", "apart", "battles_more"), rows)
-        print()
+        tell()
     if matrix:
-        print("Wins of the row's player over the column's (ties as half)")
+        tell("Wins of the row's player over the column's (ties as half)")
         names = [rating.player for rating in board.ratings]
         print_rows(("player", *names), win_matrix(board))
-        print()
+        tell()
     for effect in board.style:
         bounds = "" if effect.low is None else f" ({effect.low:+.3f} to {effect.high:+.3f})"
-        print(f"style: {effect.feature} {effect.coefficient:+.3f}{bounds}")
+        tell(f"style: {effect.feature} {effect.coefficient:+.3f}{bounds}")
     for note in board.notes:
         say(f"note: {note}")
 

@@ -4,7 +4,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from aaa.client import Client
-from aaa.commands.opening import arguments, check_resumed, command_name, open_client, say, show
+from aaa.commands.opening import (
+    arguments,
+    check_resumed,
+    command_name,
+    open_client,
+    say,
+    show,
+    tell,
+)
 from aaa.commands.playing import play
 from aaa.commands.run import tell_estimate
 from aaa.estimate import Estimate
@@ -66,9 +74,9 @@ async def rejudge(settings: Settings, wanted: Wanted, *, dry_run: bool) -> int:
 
 def _tell(found: Changes, round_id: str, of: str) -> None:
     changed = found.reversed + found.lost + found.won
-    print(f"{found.verdicts} verdicts of round {of} judged again: {changed} pairs change.")
+    tell(f"{found.verdicts} verdicts of round {of} judged again: {changed} pairs change.")
     for name, words in WORDS.items():
-        print(f"  {name:9} {getattr(found, name):6}  {words}")
+        tell(f"  {name:9} {getattr(found, name):6}  {words}")
     say(f"The new verdicts are round {round_id}; it exports as any other.")
 
 

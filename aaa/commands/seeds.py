@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from aaa.catalogue import open_catalogue
-from aaa.commands.opening import open_client, say, show, show_rows
+from aaa.commands.opening import open_client, say, show, show_rows, tell
 from aaa.commands.plot import check_path
 from aaa.commands.plot_seeds import write_plot
 from aaa.commands.rounds import is_file
@@ -80,25 +80,25 @@ async def _signals(settings: Settings, rounds: tuple[str, ...]) -> dict[str, Sig
 
 
 def _tell(found: Analysis) -> None:
-    print(
+    tell(
         f"{found.seeds} seeds, {found.verifiable} with a checker or a reference, "
         f"{found.evolved} evolved from others"
     )
     told = ", ".join(f"{p} %: {n}" for p, n in found.lengths.items())
-    print(f"characters of the prompt by percentile: {told}")
-    print(f"messages in the prompt: {_counts(found.turns)}")
+    tell(f"characters of the prompt by percentile: {told}")
+    tell(f"messages in the prompt: {_counts(found.turns)}")
     for signal in ("difficulty", "disagreement"):
         if (bands := getattr(found, signal)) is not None:
-            print(f"{signal}: {_counts(bands)}")
-    print()
+            tell(f"{signal}: {_counts(bands)}")
+    tell()
     print_rows(("attribute", "value", "seeds", "share"), _rows(found))
-    print()
+    tell()
     spare = sum(len(group) - 1 for group in found.duplicates)
-    print(f"nearly the same as another: {spare} seeds in {len(found.duplicates)} groups")
+    tell(f"nearly the same as another: {spare} seeds in {len(found.duplicates)} groups")
     for group in found.duplicates[:SHOWN]:
-        print(f"  {' '.join(group)}")
+        tell(f"  {' '.join(group)}")
     if found.clusters is not None:
-        print()
+        tell()
         rows = [
             one.model_dump() | {"share": f"{one.share:.1%}", "words": " ".join(one.words)}
             for one in found.clusters

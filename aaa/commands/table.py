@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from aaa.clean import one_line
+
 
 def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
     """One line of titles, one line a row; a key that a row lacks is shown as `-`."""
@@ -14,9 +16,9 @@ def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> 
 
 
 def cell(value: object) -> str:
-    """A value as one printable word or phrase: unknown is `-`, truth is yes or no."""
+    """A value as one word or phrase, cleaned: unknown is `-`, truth is yes or no."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "".join(c if c.isprintable() else " " for c in str(value))
+    return one_line(str(value))

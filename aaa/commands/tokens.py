@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from aaa.commands.opening import open_client, say, show
+from aaa.commands.opening import open_client, say, show, tell
 from aaa.commands.table import print_rows
 from aaa.settings import Settings
 
@@ -13,7 +13,7 @@ async def create(settings: Settings, name: str, role: str, days: float | None) -
     """Print a new token alone on stdout, this once; its id on stderr."""
     async with open_client(settings) as client:
         made = await client.create_token(name, role, None if days is None else days * DAY_S)
-    print(made["token"])
+    tell(made["token"])
     until = "until it is revoked" if made["expires_at"] is None else f"until {made['expires_at']}"
     say(f"{made['id']}: {role}, good {until}. It is shown this once; only its hash is kept.")
     return 0

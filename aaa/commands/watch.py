@@ -15,6 +15,7 @@ from rich.console import Console
 
 from aaa.clean import one_line
 from aaa.client import Client, Round
+from aaa.commands.opening import say
 from aaa.commands.stopping import STOPPED
 from aaa.dashboard import app, lines
 from aaa.dashboard.following import follow
@@ -119,4 +120,4 @@ def _back(last: int) -> None:
 
 
 def _say(words: str) -> None:
-    print(one_line(words), file=sys.stderr, flush=True)
+    say(one_line(words))

@@ -1,6 +1,7 @@
 """S4: whatever models say, only our own control sequences reach a terminal: all views, both sizes, lines.
 
-A provider of ours answers and fails in generated hostile text; a person looks at all of it.
+A provider of ours answers and fails in generated hostile text; a person looks at all of it, also where such
+a text is why a round pauses or fails, and where a control plane refuses in such words.
 """
 
 import json
@@ -42,23 +43,34 @@ def hostile(chance: random.Random) -> str:
 
 
 @contextmanager
-def attacker() -> Iterator[str]:
-    """An OpenAI-compatible server that answers so, and refuses so the first time; its base URL."""
+def attacker(always: int | None = None) -> Iterator[str]:
+    """An OpenAI-compatible server that answers so, and refuses so the first time; its base URL.
+
+    `always`: the status with which it refuses every time. What it is asked by GET it refuses with 404.
+    """
     chance, refused, lock = random.Random(4), set[bytes](), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = self.rfile.read(int(self.headers["Content-Length"]))
             with lock:
-                text, first = hostile(chance), asked not in refused
+                text, first = hostile(chance), always is not None or asked not in refused
                 refused.add(asked)
             message = {"role": "assistant", "content": text}
             body = json.dumps(
                 {"error": {"message": text}}
                 if first
                 else {"model": text, "id": text, "choices": [{"message": message}]}
-            ).encode()
-            self.send_response(500 if first else 200)
+            )
+            self.answer((always or 500) if first else 200, body)
+
+        def do_GET(self) -> None:
+            with lock:
+                self.answer(404, json.dumps({"detail": hostile(chance)}))
+
+        def answer(self, status: int, text: str) -> None:
+            body = text.encode()
+            self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -144,3 +156,28 @@ def test_what_is_printed_shows_it_and_obeys_nothing(attacked: tuple[Home, str, s
         clean_of(screen.written)
         if command[0] == "explain" or "--no-tui" in command:
             assert b"HACK" in screen.written
+
+
+def test_why_a_round_ended_shows_it_and_obeys_nothing() -> None:
+    """The provider's words are the reason of a pause, of failed sessions, and of an error."""
+    with new_home() as home, attacker(always=401) as no_key, attacker(always=400) as never:
+        for name, base in (("paused", no_key), ("failed", never)):
+            home.cards(base)
+            home.scenario(name, 2, concurrency=1)
+            assert b"HACK" in looked_at(home, "run", name, "--no-tui")
+        listed = json.loads(home.aaa("rounds", "ls", "--json"))["items"]
+        found = {one["scenario"]: one for one in listed}
+        assert "\x1b" in found["paused"]["message"]  # in JSON it is what it was
+        assert [found[name]["status"] for name in ("paused", "failed")] == ["paused", "failed"]
+        for one in found.values():
+            assert b"HACK" in looked_at(home, "rounds", "show", one["id"])
+        assert b"HACK" in looked_at(home, "agents", "check", "pupil")
+        assert b"HACK" in looked_at(home, "rounds", "show", "r-1", AAA_URL=never)
+
+
+def looked_at(home: Home, *command: str, **env: str) -> bytes:
+    """What the command wrote to a terminal; only our own sequences are in it."""
+    with terminal([AAA, *command], home.env | env, home.place, 200, 60) as screen:
+        screen.end(120)
+    clean_of(screen.written)
+    return screen.written

@@ -17,7 +17,7 @@ import orjson
 from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
-from aaa.models.failures import broken_off, kind_of_status, parse_retry_after
+from aaa.models.failures import REDIRECTED, broken_off, kind_of_status, parse_retry_after
 from aaa.models.redact import brief, named
 from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
@@ -60,9 +60,10 @@ class DirectModel:
         )
         if status != 200:
             text = body[:4000].decode("utf-8", "replace")
+            said = REDIRECTED if 300 <= status < 400 else _said(body) or text
             raise ModelError(
-                kind_of_status(status, text) if status >= 400 else "malformed",
-                self._told(f"HTTP {status}: {_said(body) or text}", key),
+                kind_of_status(status, text),
+                self._told(f"HTTP {status}: {said}", key),
                 retry_after_s=parse_retry_after(retry_after),
             )
         try:

@@ -28,6 +28,8 @@ FILTERED = re.compile(
     r"(?i)content[ _-]?(?:policy|filter|management)|safety system|usage policy|flagged|moderation"
 )
 
+REDIRECTED = "it redirects, which is not followed: `api_base` must name the server itself"
+
 BROKEN = frozenset({"abort", "error"})
 """How vLLM and SGLang, and OpenRouter, name the end of a generation that failed on their side."""
 
@@ -141,7 +143,9 @@ def told_by(error: BaseException) -> str:
 
 
 def kind_of_status(status: int, text: str) -> FailureKind:
-    """What an HTTP error status means; `text` tells the kinds of a 400 apart, and of a 429."""
+    """What an HTTP status that is no success means; `text` tells the kinds of a 400 apart, and of a 429."""
+    if status < 400:
+        return "malformed"
     if status in (400, 429) and UNUSABLE.search(text):
         return "auth"
     if status in (401, 402, 403):
@@ -197,7 +201,7 @@ def _response(chain: list[BaseException]) -> tuple[int | None, Mapping[str, str]
     for error in reversed(chain):
         response = getattr(error, "response", None)
         status = getattr(response, "status_code", None)
-        if isinstance(status, int) and status >= 400 and _package(error) in _FOREIGN:
+        if isinstance(status, int) and status >= 300 and _package(error) in _FOREIGN:
             return status, getattr(response, "headers", {})
     return None, {}
 

@@ -14,7 +14,7 @@ from typing import Any
 from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
-from aaa.models.failures import broken_off, read_failure, told_by
+from aaa.models.failures import REDIRECTED, broken_off, read_failure, told_by
 from aaa.models.redact import brief, named, secrets_in
 from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
@@ -79,7 +79,8 @@ class LiteLLMModel:
         kind, status, retry_after_s = read_failure(error)
         told = f"HTTP {status}: " if status else ""
         where = f" at {self.card.api_base}" if kind == "unreachable" and self.card.api_base else ""
-        message = self._told(f"{told}{told_by(error)}", key, where)
+        said = REDIRECTED if status and status < 400 else told_by(error)
+        message = self._told(f"{told}{said}", key, where)
         return ModelError(kind, message, retry_after_s=retry_after_s)
 
     def _told(self, why: str, key: str | None, where: str = "") -> str:

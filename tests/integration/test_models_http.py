@@ -5,6 +5,7 @@ through OpenAI's.
 """
 
 import asyncio
+import importlib
 import json
 import struct
 from collections.abc import AsyncIterator
@@ -53,6 +54,8 @@ class Stub:
     delivery: Delivery = "whole"
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    """Paths asked for by another method than POST."""
     base: str = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,6 +70,10 @@ class Stub:
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+        method, path, _ = head.split(" ", 2)
+        if method != "POST":
+            self.others.append(path)
+            return False
         raw = await reader.readexactly(int(fields["content-length"]))
         self.requests.append(json.loads(raw))
         self.keys.append(fields.get("authorization", fields.get("x-api-key", "")))
@@ -196,6 +203,32 @@ async def test_each_refusal_is_one_request(
     error = await failure(model_at(stub.base, model))
     assert (error.kind, len(stub.requests)) == (kind, 1)
     assert f"HTTP {status}" in str(error)
+
+
+@pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC, "hosted_vllm/m", "azure/m"])
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(stub: Stub, model: str, status: int) -> None:
+    """A prompt would go to an address that no card names, and one attempt would be two requests."""
+    stub.status, stub.body = status, COMPLETION
+    stub.headers = {"location": f"{stub.base}/elsewhere"}
+    error = await failure(model_at(stub.base, model))
+    assert (error.kind, len(stub.requests), stub.others) == ("malformed", 1, [])
+    assert f"HTTP {status}: it redirects, which is not followed" in str(error)
+
+
+async def test_nor_by_litellms_other_clients(stub: Stub) -> None:
+    """Those over aiohttp, those without `async`, and those that it made when it was imported."""
+    stub.status, stub.headers = 307, {"location": f"{stub.base}/elsewhere"}
+    error = await failure(model_at(stub.base, "aiohttp_openai/m"))
+    assert (error.kind, len(stub.requests), stub.others) == ("dropped", 1, [])
+    assert "HTTP 307: redirects are not followed" in str(error)
+    library, handlers = load(), importlib.import_module("litellm.llms.custom_httpx.http_handler")
+    openai = importlib.import_module("litellm.llms.openai.common_utils").BaseOpenAILLM
+    for client in (
+        library.module_level_aclient.client, library.module_level_client.client,
+        handlers.HTTPHandler().client, openai._get_sync_http_client(),
+    ):  # fmt: skip
+        assert client.follow_redirects is False
 
 
 @pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])

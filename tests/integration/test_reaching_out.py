@@ -116,4 +116,5 @@ async def test_a_provider_that_redirects_is_not_followed(
         await model.close()
     assert asked == [b"POST /v1/chat/completions HTTP/1.1"]
     assert raised.value.kind == "malformed"
+    assert "redirects, which is not followed" in str(raised.value)
     assert "canary" not in json.dumps(str(raised.value))

@@ -80,11 +80,13 @@ class _Appending(logging.Handler):
         self._file: int | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record) + "\n"
         try:
-            line = (self.format(record) + "\n").encode("utf-8", "replace")
-            os.write(self._opened(), line)
-        except Exception:  # noqa: BLE001 (as logging's own handlers do)
-            self.handleError(record)
+            os.write(self._opened(), line.encode("utf-8", "replace"))
+        except (
+            OSError
+        ):  # logging's own way would tell it with the secrets that it was formatted without
+            sys.stderr.write(line)
 
     def close(self) -> None:
         if self._file is not None:

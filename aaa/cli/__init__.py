@@ -7,6 +7,8 @@ Exit codes: 0 done (a round: completed), 1 a round failed or was cancelled, 2 wr
 """
 
 import io
+import logging
+import os
 import sys
 
 import click
@@ -76,6 +78,25 @@ def main() -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except Exception as error:  # noqa: BLE001 (a raw traceback may hold a secret)
+        _complain(_unforeseen(error))
+        raise SystemExit(1) from None
+
+
+def _unforeseen(error: Exception) -> str:
+    """One sentence on an error that nobody raised on purpose; its traceback goes to the log file."""
+    from aaa.logs import set_up, to_file
+    from aaa.models.redact import brief, secrets_in
+    from aaa.settings import read_settings
+
+    told = brief(f"{type(error).__name__}: {error}", secrets_in(os.environ))
+    try:
+        settings = to_file(read_settings(), "aaa")
+    except AAAError:
+        return f"unforeseen, {told}"
+    set_up(settings, "aaa")
+    logging.getLogger(__name__).error("a command failed", exc_info=error)
+    return f"unforeseen, {told}; its traceback is in {settings.log_file}"
 
 
 def _complain(text: str) -> None:

@@ -90,9 +90,15 @@ class Dashboard(App[None]):
     def _look(self) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, RoundScreen):
-                self.failure = screen.failure()
+                self.failure = self.failure or screen.failure()
                 if self.failure is not None or screen.feed.over.is_set():
                     self.exit()
+
+    def _handle_exception(self, error: Exception) -> None:
+        """It ends. Textual would print every local variable, secrets with them; `watch` raises instead."""
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
+        self.failure = self.failure or error
 
     def action_leave(self) -> None:
         """Where the round is played here, leaving stops it: as Ctrl-C."""

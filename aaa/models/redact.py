@@ -7,7 +7,7 @@ shapes that keys, bearer tokens and URLs have. Left out: model text, which is no
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from aaa.clean import storable
 
@@ -18,6 +18,9 @@ SHORTEST_SECRET = 6
 """Shorter values are left alone: masking them would eat ordinary words."""
 
 _SECRET_NAME = re.compile(r"(?i)(key|token|secret|password)$")
+_HEADERS_NAME = re.compile(r"(?i)_headers$")
+_PASSWORD = re.compile(r"://([^:@/\s]*):([^@\s]+)@")  # as SQLAlchemy reads it
+_PASSWORD_OPTION = re.compile(r"(?i)[?&]\w*password=([^&#\s]+)")
 
 # Each repetition that may fail is bounded: a long text must not take its length squared.
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -53,8 +56,36 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
 
 
 def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of all variables whose names say that they are secret."""
-    return tuple(value for name, value in environ.items() if _SECRET_NAME.search(name) and value)
+    """The values of all variables whose names say that they are secret, and what is secret within others:
+    passwords of URLs (`DATABASE_URL`, proxies), values of headers (`OTEL_EXPORTER_OTLP_HEADERS`).
+    """
+    found: dict[str, None] = {}
+    for name, value in environ.items():
+        if _SECRET_NAME.search(name):
+            found[value] = None
+        elif _HEADERS_NAME.search(name):
+            found |= dict.fromkeys(_of_headers(value))
+        elif "://" in value:
+            found |= dict.fromkeys(_of_url(value))
+    return tuple(filter(None, found))
+
+
+def _of_url(url: str) -> Iterator[str]:
+    """Its passwords, as written and as meant. One that is the user's name is no secret."""
+    for user, password in _PASSWORD.findall(url):
+        if password != user:
+            yield from (password, unquote(password))
+    for password in _PASSWORD_OPTION.findall(url):
+        yield from (password, unquote_plus(password))
+
+
+def _of_headers(headers: str) -> Iterator[str]:
+    """The values of `name=value,name=value`, as written and as meant, and without `Bearer` or `Basic`."""
+    for pair in headers.split(","):
+        value = pair.partition("=")[2].strip()
+        for said in (value, unquote(value)):
+            yield said
+            yield said.partition(" ")[2]
 
 
 def brief(text: str, secrets: Iterable[str | None] = (), limit: int = 300) -> str:

@@ -1,17 +1,24 @@
 """S3: secrets in the environment appear nowhere: no file, database, log, export, stream or screen has them.
 
 Each secret is a canary of its own; it is looked for as it is, URL-encoded and base64-encoded at each of the
-three places that it may have in a longer text.
+three places that it may have in a longer text. One model is reached by our own adapter, one by each of
+LiteLLM's clients; the database wants (and ignores) a password; spans go to a collector that is away.
 """
 
 import base64
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import pytest
+from sqlalchemy.engine import make_url
 
+from aaa.cluster.runtime import _temporary
+from aaa.store.opening import start_embedded
 from tests.acceptance.processes import AAA, Home, provider, started
 from tests.acceptance.terminal import terminal
+from tests.postgres import stop_embedded
 
 SECRETS = {
     "AAA_CANARY_KEY": "sk-canary/own+Kq7~one%41",
@@ -19,7 +26,12 @@ SECRETS = {
     "ANTHROPIC_API_KEY": "sk-canary/anthropic+Wm9~three",
     "OPENROUTER_API_KEY": "sk-canary/openrouter+Vb6~four",
     "AAA_TOKEN": "canary/token+Xy5~five%43-of-the-operator",
+    "DATABASE_URL": "canary/database+Lp4~six%44=seven",
+    "OTEL_EXPORTER_OTLP_HEADERS": "canary/spans+Jt2~eight%45",
 }
+"""Variable -> what of its value is secret."""
+WAYS = {"pupil": "openai", "tutor": "hosted_vllm", "referee": "litellm_proxy"}
+"""Agent -> provider's part of its model id: our adapter, LiteLLM through its own client and OpenAI's."""
 FAULTS = "401=first:1,model=tutor; 500=0.2,model=referee; drop=0.1,model=pupil; html=0.05"
 
 
@@ -54,12 +66,37 @@ def test_the_search_finds_what_is_there() -> None:
     assert leaks("here", b"nothing of the kind") == []
 
 
-def test_secrets_appear_nowhere(home: Home) -> None:
-    home.env.update(SECRETS)
+def environment(database: str) -> dict[str, str]:
+    """The variables as a user sets them."""
+    password = quote(SECRETS["DATABASE_URL"], safe="")
+    header = quote(f"Bearer {SECRETS['OTEL_EXPORTER_OTLP_HEADERS']}", safe="")
+    return SECRETS | {
+        "DATABASE_URL": database.replace("postgres:@", f"postgres:{password}@"),
+        "OTEL_EXPORTER_OTLP_HEADERS": f"x-dataset=small,authorization={header}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+    }
+
+
+@pytest.fixture
+def guarded(home: Home) -> Iterator[Home]:
+    """A home whose database has a password."""
+    url = start_embedded(home.home)
+    home.env |= environment(url)
+    assert SECRETS["DATABASE_URL"] == make_url(home.env["DATABASE_URL"]).password
+    try:
+        home.aaa("db", "upgrade")
+        yield home
+    finally:
+        stop_embedded(home.home)
+
+
+def test_secrets_appear_nowhere(guarded: Home) -> None:
+    home = guarded
     said: dict[str, bytes] = {}
     with provider(home, FAULTS) as base:
         for name, family in (("pupil", "birch"), ("tutor", "oak"), ("referee", "elm")):
-            home.card(name, base, family, api_key_env="AAA_CANARY_KEY")
+            model = f"{WAYS[name]}/{name}"
+            home.card(name, base, family, api_key_env="AAA_CANARY_KEY", model=model)
         home.scenario("small", 4, judging={"play": "pairwise"})
         with started([AAA, "serve", "--port", "0"], home) as process:
             url = process.wait_for(r"http://127\.0\.0\.1:\d+").group(0)
@@ -87,12 +124,25 @@ def test_secrets_appear_nowhere(home: Home) -> None:
                     said[path] = api.get(path).content
                 said["an error"] = api.post("/v1/rounds", content=b"{").content
                 said["a guess"] = httpx.get(f"{url}/v1/rounds?token=x", timeout=60).content
-            for command in (("agents", "ls"), ("doctor",), ("rounds", "show", round_id, "--json")):
+            for command in (
+                ("agents", "ls"), ("agents", "check"), ("doctor",), ("db", "status"),
+                ("rounds", "show", round_id, "--json"),
+            ):  # fmt: skip
                 done = home.run(*command, **env)
                 said[" ".join(command)] = (done.stdout + done.stderr).encode()
+            for broken in ("127.0.0.1:9/aaa", "127.0.0.1:x/aaa", "127.0.0.1/aaa?nonsense=1"):
+                url = f"postgresql://me:{quote(SECRETS['DATABASE_URL'], safe='')}@{broken}"
+                done = home.run("rounds", "ls", DATABASE_URL=url)
+                assert "error: " in done.stderr
+                said[broken] = (done.stdout + done.stderr).encode()
+            files = [path for path in home.home.rglob("*") if path.is_file()]
+            found = [leak for path in files for leak in leaks(str(path), _bytes(path))]
+            rays = [path for path in _temporary(home.home).rglob("*") if path.is_file()]
+            found += [leak for path in rays for leak in leaks(str(path), _bytes(path))]
+            assert len(rays) > 5
         said["what the server said"] = "".join(process.said + process.printed).encode()
     assert b'"401"' in said["/v1/sessions/1"] or b"401" in said[f"/v1/rounds/{round_id}/events"]
-    found = [leak for where, text in said.items() for leak in leaks(where, text)]
+    found += [leak for where, text in said.items() for leak in leaks(where, text)]
     files = [path for path in home.home.rglob("*") if path.is_file()]
     assert len(files) > 500  # the database's own are among them
     found += [leak for path in files for leak in leaks(str(path), _bytes(path))]

@@ -101,6 +101,15 @@ def test_secrets_are_masked_in_messages_and_tracebacks(tmp_path: Path, form: str
     assert all(part not in text for part in (KEY, quote(KEY, safe=""), "secretword", "Y2FuYXJ5"))
 
 
+def test_a_line_that_its_file_does_not_take_is_told_without_secrets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    set_up(settings(tmp_path, "plain"), "aaa", {"DATABASE_URL": f"postgresql://me:{KEY}@h/d"})
+    log.warning("failed with %s", KEY)
+    assert capsys.readouterr().err == "WARNING aaa.test: failed with [redacted]\n"
+
+
 @given(HOSTILE)
 def test_nothing_hostile_passes(text: str) -> None:
     record = logging.LogRecord("aaa.test", 30, "x.py", 1, "it said %s", (text,), None)

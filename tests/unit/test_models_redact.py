@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aaa.models.redact import MASK, brief, named, redact
+from aaa.models.redact import MASK, brief, named, redact, secrets_in
 
 KEY = "canary/KEY+with=odd&chars 0123456789"
 
@@ -80,6 +80,29 @@ def test_an_unknown_secret_goes_by_its_shape(text: str, gone: str) -> None:
 )
 def test_ordinary_messages_stay(text: str) -> None:
     assert redact(text, ["abc", "", None]) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "secrets"),
+    [
+        ("MY_API_KEY", "abcdef", {"abcdef"}),
+        ("PGPASSWORD", "abcdef", {"abcdef"}),
+        ("DATABASE_URL", "postgresql://me:ab%40cd/ef@h:1/d", {"ab%40cd/ef", "ab@cd/ef"}),
+        ("DATABASE_URL", "postgresql://h/d?user=u&password=ab%2Bcd&x=y", {"ab%2Bcd", "ab+cd"}),
+        ("DATABASE_URL", "postgresql://postgres:postgres@h/d", set()),  # hides nothing
+        ("HTTPS_PROXY", "http://u:abcdef@proxy:3128", {"abcdef"}),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+            "authorization=Bearer%20ab+cd, x-api-key=efghij",
+            {"Bearer%20ab+cd", "Bearer ab+cd", "ab+cd", "efghij"},
+        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318/v1", set()),
+        ("HOME", "/home/somebody", set()),
+        ("EMPTY_KEY", "", set()),
+    ],
+)
+def test_what_is_secret_in_the_environment(name: str, value: str, secrets: set[str]) -> None:
+    assert set(secrets_in({name: value})) == secrets
 
 
 def test_brief_redacts_before_it_cuts() -> None:

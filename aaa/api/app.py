@@ -5,7 +5,6 @@ Kill it, restart it, run several: what rounds do is decided by rows. Left out: l
 """
 
 from collections.abc import Iterator
-from functools import partial
 
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
@@ -27,12 +26,12 @@ from aaa.api import (
     tokens,
 )
 from aaa.api.guard import callers, check_caller, limit_body, open_paths
+from aaa.api.pacing import Pace
 from aaa.api.problems import STALLED_S, answer_problems, last_resort
 from aaa.api.sse import KEEP_ALIVE_S, Listening
 from aaa.catalogue import Catalogue
 from aaa.settings import Settings
 from aaa.store.database import Database
-from aaa.store.tokens import role_of_token
 
 
 def create_app(
@@ -42,13 +41,15 @@ def create_app(
     *,
     token: str | None = None,
     guarded: bool | None = None,
+    requests: Pace | None = None,
     keep_alive_s: float = KEEP_ALIVE_S,
     stalled_s: float = STALLED_S,
 ) -> FastAPI:
     """The control plane's application.
 
     `guarded` (by default where there is `token`), every `/v1` route wants that token or one on record;
-    else only this machine's users are served.
+    else only this machine's users are served. `requests` is how often a token may ask (`None`: as `pacing`
+    says).
     `app.state.listening` are the event streams, to be closed before the server stops.
     """
     listening = Listening(database, keep_alive_s=keep_alive_s)
@@ -65,8 +66,8 @@ def create_app(
     app.state.guarded = token is not None if guarded is None else guarded
     answer_problems(app)
     app.add_middleware(limit_body)
-    knows = callers(token, partial(role_of_token, database)) if app.state.guarded else None
-    app.add_middleware(check_caller, knows=knows, opened=open_paths(app.routes))
+    known = callers(token, database) if app.state.guarded else None
+    app.add_middleware(check_caller, known=known, opened=open_paths(app.routes), requests=requests)
     app.add_middleware(last_resort, stalled_s=stalled_s)  # added last, so outermost
     return app
 

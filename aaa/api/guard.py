@@ -5,11 +5,13 @@ Where there are no tokens, the server is for this machine's users alone: request
 have sent through their browser (foreign Host or Origin) are refused.
 """
 
-import hashlib
+import asyncio
 import hmac
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
@@ -19,9 +21,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aaa.api.pacing import MISSES, REQUESTS, Buckets
+from aaa.api.pacing import MISSES, REQUESTS, Buckets, Pace
 from aaa.api.problems import problem
 from aaa.errors import StoreError
+from aaa.store.database import Database
+from aaa.store.tokens import digest, hashes_of_tokens, role_of_token
 
 Role = Literal["open", "viewer", "operator", "admin"]
 RANKS: tuple[Role, ...] = ("open", "viewer", "operator", "admin")
@@ -30,6 +34,8 @@ RANKS: tuple[Role, ...] = ("open", "viewer", "operator", "admin")
 OURS = frozenset({"localhost", "127.0.0.1", "::1"})
 """Hosts that name this machine, as a browser would write them."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
+HASHES_S = 1.0
+"""Where an address misses too often: how old the hashes may be among which a token is looked for."""
 
 
 class _Needs:
@@ -68,13 +74,20 @@ def open_paths(routes: Sequence[BaseRoute]) -> frozenset[str]:
     return frozenset(path for path, role in roles.items() if role == "open")
 
 
-Knows = Callable[[str], Awaitable[Role | None]]
-"""Token -> what its bearer may do; `None`: nothing. Raises `StoreError`."""
+class Known(NamedTuple):
+    """Whom the server knows. Both raise `StoreError`."""
+
+    role: Callable[[str], Awaitable[Role | None]]
+    """Token -> what its bearer may do; `None`: nothing."""
+    hashes: Callable[[], Awaitable[Collection[bytes]]]
+    """Of the tokens on record that let somebody in."""
 
 
-def check_caller(app: ASGIApp, knows: Knows | None, opened: frozenset[str]) -> ASGIApp:
-    """`app`, for callers whose token is known; without `knows`, for this machine's users only."""
-    door = None if knows is None else _Door(knows)
+def check_caller(
+    app: ASGIApp, known: Known | None, opened: frozenset[str], requests: Pace | None = None
+) -> ASGIApp:
+    """`app`, for callers whose token is known; without `known`, for this machine's users only."""
+    door = None if known is None else _Door(known, requests or REQUESTS)
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -95,32 +108,66 @@ def check_caller(app: ASGIApp, knows: Knows | None, opened: frozenset[str]) -> A
 
 
 class _Door:
-    """Lets in who brings a token that is known, and nobody too often."""
+    """Lets in who brings a token that is known, and nobody too often.
 
-    def __init__(self, knows: Knows) -> None:
-        self._knows = knows
-        self._requests, self._misses = Buckets(REQUESTS), Buckets(MISSES)
+    Of an address with too many misses (behind a proxy that is everybody's), tokens are looked for where it
+    costs nothing: those that came in before, and the hashes of those on record, read once in `HASHES_S`. So
+    who guesses costs the database nothing, and who knows is let in. Only the operator's own secret, which
+    may be short, is then not tried by somebody new: guessing it stays slow.
+    """
+
+    def __init__(self, known: Known, requests: Pace) -> None:
+        self._known = known
+        self._requests, self._misses = Buckets(requests), Buckets(MISSES)
+        self._hashes: Collection[bytes] = ()
+        self._read_at, self._reading = -math.inf, asyncio.Lock()
 
     async def enter(self, scope: Scope) -> Response | None:
         """Put the caller's role into the scope, or say why not."""
         path, address = scope["path"], str((scope.get("client") or ("",))[0])
         given = _bearer(Headers(scope=scope))
-        wait_s = self._misses.wait_s(address, take=False)
-        if wait_s:
-            return _too_often(path, wait_s, "too many requests without a valid token")
+        missed_s = self._misses.wait_s(address, take=False)
         try:
-            role = None if given is None else await self._knows(given)
+            role = None if given is None else await self._role(given, seldom=missed_s > 0)
         except StoreError:
             return problem(path, 503, "the database does not answer now; try again in a moment")
         if role is None or given is None:
-            self._misses.wait_s(address)
-            challenge = {"WWW-Authenticate": 'Bearer realm="aaa"'}
-            return problem(path, 401, "send `Authorization: Bearer TOKEN`", headers=challenge)
-        wait_s = self._requests.wait_s(hashlib.sha256(given.encode("utf-8", "replace")).hexdigest())
+            return self._refusal(path, address, missed_s)
+        wait_s = self._requests.wait_s(_name(given))
         if wait_s:
             return _too_often(path, wait_s, "too many requests of this token")
         scope["aaa.role"] = role
         return None
+
+    async def _role(self, given: str, *, seldom: bool) -> Role | None:
+        """What that token's bearer may do. With `seldom`, what is hardly a token is not looked for."""
+        came_in = self._requests.knows(_name(given))
+        if seldom and not (came_in or await self._on_record(given)):
+            return None
+        role = await self._known.role(given)
+        if role is None and came_in:  # revoked: from now on it is as good as any other guess
+            self._requests.forget(_name(given))
+        return role
+
+    async def _on_record(self, given: str) -> bool:
+        async with self._reading:
+            now = time.monotonic()
+            if now - self._read_at >= HASHES_S:
+                self._read_at = now  # also where it fails: the next look is due a while later
+                self._hashes = await self._known.hashes()
+        return digest(given) in self._hashes
+
+    def _refusal(self, path: str, address: str, missed_s: float) -> Response:
+        if missed_s:
+            return _too_often(path, missed_s, "too many requests without a valid token")
+        self._misses.wait_s(address)
+        challenge = {"WWW-Authenticate": 'Bearer realm="aaa"'}
+        return problem(path, 401, "send `Authorization: Bearer TOKEN`", headers=challenge)
+
+
+def _name(token: str) -> str:
+    """Of a caller, for the buckets."""
+    return digest(token).hex()
 
 
 def _too_often(path: str, wait_s: float, why: str) -> Response:
@@ -134,16 +181,16 @@ def _bearer(headers: Headers) -> str | None:
     return given.strip() if scheme.lower() == "bearer" and given.strip() else None
 
 
-def callers(secret: str | None, role_of_token: Knows) -> Knows:
+def callers(secret: str | None, database: Database) -> Known:
     """Who is known: the bearer of the operator's own secret as admin, and those with tokens on record."""
     own = None if secret is None else secret.encode()
 
-    async def knows(given: str) -> Role | None:
+    async def role(given: str) -> Role | None:
         if own is not None and hmac.compare_digest(given.encode("utf-8", "replace"), own):
             return "admin"
-        return await role_of_token(given)
+        return await role_of_token(database, given)
 
-    return knows
+    return Known(role, partial(hashes_of_tokens, database))
 
 
 def _foreign(headers: Headers) -> str | None:

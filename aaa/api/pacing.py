@@ -24,6 +24,8 @@ REQUESTS = Pace(per_s=100, burst=500)
 """Of one token."""
 MISSES = Pace(per_s=5, burst=100)
 """Requests of one address with a token that lets nobody in: each costs a look into the database."""
+UNHURRIED = Pace(per_s=1e6, burst=1e6)
+"""Of who may ask as often as they like."""
 
 
 class Buckets:
@@ -33,6 +35,13 @@ class Buckets:
         self._pace, self._clock = pace, clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """Caller -> (requests left, as of when)."""
+
+    def knows(self, caller: str) -> bool:
+        """Whether that caller took a request not long ago."""
+        return caller in self._left
+
+    def forget(self, caller: str) -> None:
+        self._left.pop(caller, None)
 
     def wait_s(self, caller: str, *, take: bool = True) -> float:
         """0, and one request is taken; or else the seconds until the next one may come."""

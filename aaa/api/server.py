@@ -6,14 +6,18 @@ Signals stay with whoever runs the process. Left out: TLS, which a proxy in fron
 import asyncio
 import contextlib
 import errno
+import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from aaa.api.app import create_app
+from aaa.api.pacing import UNHURRIED
 from aaa.catalogue import Catalogue
 from aaa.collecting import collect_seldom
 from aaa.errors import SetupError
@@ -74,12 +78,21 @@ async def _end(server: uvicorn.Server, stop: asyncio.Event) -> None:
     server.should_exit = True
 
 
+class Own(NamedTuple):
+    """A control plane of this process's own, as `Client(*own)` takes it."""
+
+    url: str
+    token: SecretStr
+    """Nobody else knows it: other users of this machine reach the port, too."""
+
+
 @asynccontextmanager
 async def local_api(
     settings: Settings, database: Database, catalogue: Catalogue
-) -> AsyncIterator[str]:
-    """The control plane on this machine's loopback, on a free port; gives its base URL."""
-    app = create_app(settings, database, catalogue)
+) -> AsyncIterator[Own]:
+    """The control plane on this machine's loopback, on a free port, with a token made for this once."""
+    token = secrets.token_urlsafe(32)
+    app = create_app(settings, database, catalogue, token=token, requests=UNHURRIED)
     ready, stop = asyncio.Event(), asyncio.Event()
     serving = asyncio.create_task(serve(app, "127.0.0.1", 0, ready=ready, stop=stop))
     waiting = asyncio.create_task(ready.wait())
@@ -88,7 +101,7 @@ async def local_api(
         waiting.cancel()
         await serving
     try:
-        yield app.state.url
+        yield Own(app.state.url, SecretStr(token))
     finally:
         stop.set()
         await serving

@@ -54,8 +54,8 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
         return
     async with (
         open_database(settings, pool=6) as database,
-        local_api(settings, database, open_catalogue(settings)) as url,
-        Client(url, settings.token) as client,
+        local_api(settings, database, open_catalogue(settings)) as own,
+        Client(*own) as client,
     ):
         yield Opened(client, database)
 

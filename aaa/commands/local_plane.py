@@ -24,8 +24,8 @@ async def local_plane(
 
         try:
             async with (
-                local_api(settings, database, catalogue) as url,
-                Client(url, settings.token) as client,
+                local_api(settings, database, catalogue) as own,
+                Client(*own) as client,
             ):
                 await _leads(database, supervisor)
                 async with asyncio.TaskGroup() as group:

@@ -36,8 +36,8 @@ async def open_client(settings: Settings, *more_scenarios: Path) -> AsyncIterato
 
     async with (
         open_database(settings, pool=4) as database,
-        local_api(settings, database, open_catalogue(settings, *more_scenarios)) as url,
-        Client(url, settings.token) as client,
+        local_api(settings, database, open_catalogue(settings, *more_scenarios)) as own,
+        Client(*own) as client,
     ):
         yield client
 

@@ -86,6 +86,13 @@ async def role_of_token(database: Database, token: str) -> TokenRole | None:
         return found
 
 
+async def hashes_of_tokens(database: Database) -> frozenset[bytes]:
+    """`digest` of every token that lets somebody in."""
+    async with database.begin() as connection:
+        found = await connection.scalars(select(tokens.c.hash).where(_good()))
+        return frozenset(found.all())
+
+
 async def any_token(database: Database) -> bool:
     """Whether some token lets somebody in."""
     async with database.begin() as connection:

@@ -11,9 +11,11 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from httpx_sse import EventSource
+from pydantic import SecretStr
 
-from aaa.api import sse
+from aaa.api import guard, sse
 from aaa.api.app import create_app
+from aaa.api.pacing import Pace
 from aaa.api.server import local_api, serve
 from aaa.catalogue import Catalogue
 from aaa.client import Client
@@ -366,12 +368,31 @@ async def test_a_host_that_is_none(settings: Settings, database: Database) -> No
 
 async def test_local_api(settings: Settings, database: Database, catalogue: Catalogue) -> None:
     async with (
-        local_api(settings, database, catalogue) as url,
-        Client(url) as client,
+        local_api(settings, database, catalogue) as own,
+        Client(*own) as client,
     ):
         made = await client.start_round("small")
         assert [row["id"] for row in await client.rounds()] == [made["id"]]
         assert not await client.ready()
-    async with Client(url) as client:
+    async with Client(*own) as client:
         with pytest.raises(SetupError, match="nobody answers"):
             await client.rounds()
+
+
+async def test_a_local_api_serves_nobody_but_its_own_client(
+    settings: Settings, database: Database, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other users of the machine reach its port, too: whatever they send, they are nobody."""
+    monkeypatch.setattr(guard, "REQUESTS", Pace(per_s=0.001, burst=3))
+    with_token = settings.model_copy(update={"token": SecretStr("everybody-knows")})
+    async with local_api(with_token, database, catalogue) as own, Client(*own) as client:
+        for token in (None, with_token.token):
+            async with Client(own.url, token) as other:
+                with pytest.raises(SetupError, match="wants a valid token"):
+                    await other.create_token("mine", "admin", None)
+                with pytest.raises(SetupError, match="wants a valid token"):
+                    await other.rounds()
+        for _ in range(5):  # who serves only itself does not slow itself down
+            assert await client.tokens() == []
+        async with local_api(settings, database, catalogue) as second:
+            assert second.token != own.token

@@ -112,6 +112,41 @@ async def test_a_token_is_told_once_and_kept_nowhere(
     assert gone.headers["content-type"] == MEDIA_TYPE
 
 
+async def test_who_has_a_token_is_let_in_while_others_guess_from_the_same_address(
+    settings: Settings, database: Database, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with a token never seen before; and guesses cost the database next to nothing."""
+    asked: list[str] = []
+
+    async def counted(database: Database, token: str) -> TokenRole | None:
+        asked.append(token)
+        return await role_of_token(database, token)
+
+    monkeypatch.setattr(guard, "role_of_token", counted)
+    monkeypatch.setattr(guard, "MISSES", Pace(per_s=0.001, burst=3))
+    app = create_app(settings, database, catalogue, guarded=True)
+    ours = await create_token(database, name="ours", role="viewer")
+    revoked = await create_token(database, name="revoked", role="viewer")
+
+    async def said(token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return (await api.get("/v1/rounds", headers=headers)).status_code
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://aaa.example") as api:
+        assert await said(revoked.token) == 200
+        await revoke_token(database, revoked.id)
+        guesses = [await said(f"aaa_{number}") for number in range(20)]
+        assert guesses == [401] * 3 + [429] * 17
+        assert len(asked) == 1 + 3
+        assert await said(ours.token) == 200
+        assert [await said(revoked.token) for _ in range(5)] == [429] * 5
+        assert len(asked) == 1 + 3 + 2
+        made = await create_token(database, name="made just now", role="viewer")
+        await asyncio.sleep(guard.HASHES_S)
+        assert await said(made.token) == 200
+
+
 @pytest.mark.parametrize(
     "asked",
     [

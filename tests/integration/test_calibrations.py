@@ -229,7 +229,7 @@ async def test_a_run_says_what_its_judges_were_worth(
 ) -> None:
     scenario, folder = catalogue.scenario("small")
     script, _ = catalogue.prepare(scenario, folder)
-    async with local_api(settings, database, catalogue) as url, Client(url) as client:
+    async with local_api(settings, database, catalogue) as own, Client(*own) as client:
         (line,) = await worth(client, script)
         assert "judge judge: never measured; " in line
         assert "judges calibrate --judge judge --play pairwise" in line
@@ -258,7 +258,7 @@ async def test_of_a_judge_without_an_order_the_flips_with_one_are_told(
     scenario, folder = catalogue.scenario("small", {"judging": judging})
     script, _ = catalogue.prepare(scenario, folder)
     await calibrated(api, database, one_at_a_time, **judging)
-    async with local_api(settings, database, catalogue) as url, Client(url) as client:
+    async with local_api(settings, database, catalogue) as own, Client(*own) as client:
         (line,) = await worth(client, script)
         assert "accuracy 1.00" in line
         assert "position flips none" in line

@@ -402,8 +402,8 @@ async def test_a_control_plane_gives_the_same_bytes(
         rounds=(other, round_id)
     )
     await export(settings, both)
-    async with local_api(settings, database, catalogue) as url:
-        there = Settings(url=url, home=tmp_path / "elsewhere")
+    async with local_api(settings, database, catalogue) as own:
+        there = Settings(url=own.url, token=own.token, home=tmp_path / "elsewhere")
         await export(there, both._replace(output=str(tmp_path / "there" / "p.jsonl")))
     here = sorted((tmp_path / "here").iterdir())
     assert len(here) == 5

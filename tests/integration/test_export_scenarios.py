@@ -102,8 +102,8 @@ async def client(
     settings: Settings, database: Database, catalogue: Catalogue
 ) -> AsyncIterator[Client]:
     async with (
-        local_api(settings, database, catalogue) as url,
-        Client(url, settings.token) as found,
+        local_api(settings, database, catalogue) as own,
+        Client(*own) as found,
     ):
         yield found
 

@@ -40,7 +40,7 @@ def routes(database: Database, listening: Listening) -> APIRouter:
         now = [
             *of_totals(await totals(database)),
             *of_gates(await standing_gates(database), datetime.now(UTC)),
-            *of_streams(listening),
+            *of_streams(listening, await listening.lag_s()),
         ]
         text: bytes = generate_latest(meter.registry) + generate_latest(_Told(now))
         return Response(text, media_type=CONTENT_TYPE_LATEST)
@@ -92,15 +92,12 @@ def of_gates(rows: Sequence[GateRow], now: datetime) -> Iterator[GaugeMetricFami
     yield states
 
 
-def of_streams(listening: Listening) -> Iterator[GaugeMetricFamily]:
+def of_streams(listening: Listening, lag_s: float) -> Iterator[GaugeMetricFamily]:
     """Event streams of this process."""
-    streams = listening.streams.values()
-    readers = sum(stream.readers for stream in streams)
+    readers = sum(stream.readers for stream in listening.streams.values())
     yield GaugeMetricFamily("aaa_event_readers", "Event streams that are open", value=readers)
-    lag = max((stream.lag_s for stream in streams), default=0.0)
-    yield GaugeMetricFamily(
-        "aaa_event_lag_seconds", "From the newest event's commit to its being sent", value=lag
-    )
+    told = "Age of the oldest event that a stream which had caught up was not sent yet; 0: all were"
+    yield GaugeMetricFamily("aaa_event_lag_seconds", told, value=lag_s)
 
 
 class _Told(Collector):

@@ -10,15 +10,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import islice
 
 import orjson
 
 from aaa.errors import StoreError
-from aaa.states import TERMINAL_EVENTS
+from aaa.states import ENDED, TERMINAL_EVENTS
 from aaa.store.database import Database
-from aaa.store.events import Event, read_events
+from aaa.store.events import Event, oldest_s, read_events
 from aaa.store.rounds import Round, get_round
 
 KEEP_ALIVE_S = 10.0
@@ -42,12 +42,14 @@ class Stream:
         self.round_id = round.id
         self.keep_alive_s = keep_alive_s
         self.last = round.last_event
+        self.final = round.last_event if round.status in ENDED else None
+        """Id of the round's last word; `None` while it goes on, or while nobody can tell."""
         self.tail: deque[Event] = deque(maxlen=TAIL)
         self.changed = asyncio.Event()
         self.closed = asyncio.Event()
-        self.lag_s = 0.0
-        """How old the newest event was when it was taken up, in seconds; clocks of two machines apart."""
         self.readers = 0
+        self.sent: dict[object, int] = {}
+        """Reader that has caught up once -> id of the last event that was sent to it."""
         self.poller = asyncio.create_task(self._poll())
 
     def close(self) -> None:
@@ -60,28 +62,37 @@ class Stream:
 
         Between two frames it holds nothing but its place.
         """
-        yield CONNECTED
-        while not self.closed.is_set():
-            changed = self.changed  # before looking, so that nothing new is slept through
-            try:
-                events = await self._next(after)
-                if events:
-                    yield b"".join(map(frame, events))
-                    after = events[-1].id
-                    if await self._ended_with(events[-1]):
+        me = object()
+        try:
+            yield CONNECTED
+            while not self.closed.is_set():
+                if me in self.sent or after >= self.last:
+                    self.sent[me] = after
+                changed = self.changed  # before looking, so that nothing new is slept through
+                try:
+                    events = await self._next(after)
+                    if events:
+                        yield b"".join(map(frame, events))
+                        after = events[-1].id
+                    elif self.final is not None and after >= self.final:
                         return
-                elif not await _within(changed, self.keep_alive_s):
+                    elif not await _within(changed, self.keep_alive_s):
+                        yield KEEP_ALIVE
+                except StoreError:
                     yield KEEP_ALIVE
-            except StoreError:
-                yield KEEP_ALIVE
-                await _within(self.closed, LONGEST_POLL_S)
+                    await _within(self.closed, LONGEST_POLL_S)
+        finally:
+            self.sent.pop(me, None)
 
     async def _next(self, after: int) -> list[Event]:
         """The next events after that id: from memory, or where it does not reach back, the database."""
         if after >= self.last:
             return []
         if not self.tail or after + 1 < self.tail[0].id:
-            return await self._read(after)
+            found = await self._read(after)
+            return [
+                event for event in found if event.id <= self.last
+            ]  # nobody is before the poller
         skip = after + 1 - self.tail[0].id
         return list(islice(self.tail, skip, skip + BATCH))
 
@@ -89,28 +100,37 @@ class Stream:
         async with self.database.begin() as connection:
             return await read_events(connection, self.round_id, after, BATCH)
 
-    async def _ended_with(self, event: Event) -> bool:
-        """Whether that event is the round's last word: a resumed round goes on after a terminal one."""
-        if event.kind not in TERMINAL_EVENTS:
-            return False
-        return (await get_round(self.database, self.round_id)).last_event == event.id
-
     async def _poll(self) -> None:
         """Follow the round until closed. While the database is away, nothing is new."""
         wait_s = SHORTEST_POLL_S
         while not self.closed.is_set():
+            found: list[Event] = []
             try:
                 found = await self._read(self.last)
+                self._take_up(found)
+                await self._look_for_the_end()
             except StoreError:
-                found, wait_s = [], LONGEST_POLL_S
+                wait_s = LONGEST_POLL_S
             if found:
-                self.tail.extend(found)
-                self.last, wait_s = found[-1].id, SHORTEST_POLL_S
-                self.lag_s = max(0.0, (datetime.now(UTC) - found[-1].at).total_seconds())
-                self._wake()
+                wait_s = SHORTEST_POLL_S
             if len(found) < BATCH:
                 await _within(self.closed, wait_s)
                 wait_s = min(wait_s * 1.3, LONGEST_POLL_S)
+
+    def _take_up(self, found: list[Event]) -> None:
+        if found:
+            self.tail.extend(found)
+            self.last, self.final = found[-1].id, None
+            self._wake()
+
+    async def _look_for_the_end(self) -> None:
+        """Whether the newest event is the round's last word: a resumed round goes on after a terminal one."""
+        if self.final is not None or not self.tail or self.tail[-1].kind not in TERMINAL_EVENTS:
+            return
+        round = await get_round(self.database, self.round_id)
+        if round.status in ENDED and round.last_event == self.last:
+            self.final = self.last
+            self._wake()
 
     def _wake(self) -> None:
         self.changed.set()
@@ -145,6 +165,15 @@ class Listening:
             if not stream.readers:
                 stream.close()
                 del self.streams[round.id]
+
+    async def lag_s(self) -> float:
+        """How old the oldest event is that some reader who had caught up was not sent yet; 0: all were.
+
+        Who replays a round is not late, however old its events are. Raises `StoreError`.
+        """
+        sent = {id: min(stream.sent.values()) for id, stream in self.streams.items() if stream.sent}
+        async with self.database.begin() as connection:
+            return await oldest_s(connection, [(id, last + 1) for id, last in sent.items()])
 
     async def close(self) -> None:
         """End every stream where it is; readers go on by id wherever they connect next."""

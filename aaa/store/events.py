@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, literal, select, update
+from sqlalchemy import ColumnElement, case, func, literal, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from aaa.states import ENDED
@@ -71,6 +71,14 @@ async def insert_events(
             for number, (kind, data) in enumerate(happened, first)
         ]
         await connection.execute(INSERT, many(rows))
+
+
+async def oldest_s(connection: AsyncConnection, places: Sequence[tuple[str, int]]) -> float:
+    """How long ago the oldest of these events (round, id) was written, in seconds; 0: there is none."""
+    age = func.extract("epoch", func.clock_timestamp() - func.min(events.c.at))
+    these = tuple_(events.c.round_id, events.c.id).in_(list(places))
+    found = await connection.scalar(select(age).where(these)) if places else None
+    return max(0.0, float(found or 0))
 
 
 async def read_events(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,11 +20,11 @@ from aaa.api.pacing import Pace
 from aaa.api.server import local_api, serve
 from aaa.catalogue import Catalogue
 from aaa.client import Client
-from aaa.errors import ModelError, SetupError
+from aaa.errors import ModelError, SetupError, StoreError
 from aaa.settings import Settings
 from aaa.store.database import Database
 from aaa.store.events import append
-from aaa.store.rounds import create_round
+from aaa.store.rounds import Round, create_round, get_round
 from aaa.store.steering import cancel_round, pause_round, resume_round
 from aaa.types import Call
 from tests.playing import play_round, say
@@ -151,6 +152,38 @@ async def test_a_resumed_round_goes_on(
     assert kinds.index("round.failed") < kinds.index("round.completed") == len(kinds) - 1
 
 
+async def test_it_ends_though_the_database_is_away_at_that_moment(
+    served: Served, database: Database, round_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last word may be sent before anybody can tell that it is the last."""
+    away = 3
+
+    async def looked(database: Database, round_id: str) -> Round:
+        nonlocal away
+        away -= 1
+        if away >= 0:
+            raise StoreError("the database does not answer")
+        return await get_round(database, round_id)
+
+    monkeypatch.setattr(sse, "get_round", looked)
+    monkeypatch.setattr(sse, "LONGEST_POLL_S", 0.05)
+    following = asyncio.create_task(follow(served.api, round_id))
+    await cancel_round(database, round_id)
+    assert [kind for _, kind, _ in await following] == ["round.created", "round.cancelled"]
+    assert away < 0
+
+
+async def test_it_ends_for_who_says_to_have_more_than_there_is(
+    served: Served, database: Database, round_id: str
+) -> None:
+    """As after a restore of an older backup."""
+    following = asyncio.create_task(follow(served.api, round_id, last=1000))
+    while not served.app.state.listening.streams:
+        await asyncio.sleep(0.01)
+    await cancel_round(database, round_id)
+    assert await following == []
+
+
 async def test_pause_does_not_end_it(served: Served, database: Database, round_id: str) -> None:
     following = asyncio.create_task(follow(served.api, round_id))
     await pause_round(database, round_id)
@@ -228,6 +261,31 @@ async def test_a_stalled_reader_is_dropped(
         await cancel_round(database, round_id)
         assert len(await follow(served.api, round_id)) == 602
         stalled.close()
+
+
+async def test_lag_is_the_age_of_what_a_late_reader_was_not_sent(
+    served: Served, database: Database, round_id: str
+) -> None:
+    """Who replays is not late; who has caught up and takes nothing more is, until it has gone."""
+    listening = served.app.state.listening
+    async with listening.join(await get_round(database, round_id)) as stream:
+        replaying = stream.frames(0)
+        assert await anext(replaying) == sse.CONNECTED
+        await asyncio.sleep(0.2)
+        assert b"round.created" in await anext(replaying)
+        assert await listening.lag_s() == 0  # it has not caught up yet
+        waiting = asyncio.create_task(anext(replaying))
+        await asyncio.sleep(0.1)
+        assert await listening.lag_s() == 0  # all was sent
+        async with database.begin() as connection:
+            await append(connection, round_id, [("note", {})] * 2)
+        await waiting
+        await asyncio.sleep(0.3)  # it has these, and takes no more
+        assert 0.3 <= await listening.lag_s() < 30
+        text = (await served.api.get("/metrics")).text
+        assert float(re.findall(r"^aaa_event_lag_seconds (.*)", text, re.MULTILINE)[0]) >= 0.3
+        await replaying.aclose()
+        assert await listening.lag_s() == 0
 
 
 async def _nobody_listens(served: Served) -> None:

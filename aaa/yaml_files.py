@@ -18,6 +18,8 @@ from aaa.types import Value
 from aaa.wording import sentences
 
 MAX_YAML_BYTES = 1_000_000
+MOST_BITS = 256
+"""Of a whole number; what is longer by far could not even be told."""
 V = TypeVar("V", bound=Value)
 
 
@@ -34,12 +36,26 @@ class _Loader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = key_node.value
+            if not isinstance(key, str):
+                raise _wrong(key_node, "a key must be a word")
             if key in seen:
-                raise yaml.YAMLError(
-                    f"line {key_node.start_mark.line + 1}: key {key!r} stands twice"
-                )
+                raise _wrong(key_node, f"key {key!r} stands twice")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """What PyYAML makes of a scalar, or `YAMLError`: a month 13 and the like raise others."""
+        try:
+            found = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise _wrong(node, f"is no {node.tag.rpartition(':')[2]}") from error
+        if isinstance(found, int) and found.bit_length() > MOST_BITS:
+            raise _wrong(node, "a number is too large")
+        return found
+
+
+def _wrong(node: Any, what: str) -> yaml.YAMLError:
+    return yaml.YAMLError(f"line {node.start_mark.line + 1}: {what}")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -95,7 +111,7 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise InputError(f"{text!r}: expected KEY=VALUE, such as protocol.options.rounds=2")
     try:
         return key.strip(), yaml.load(value, Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise InputError(f"{key}: {value!r} is not readable as a YAML value") from error
 
 

@@ -354,6 +354,18 @@ async def test_agents_without_addresses_and_keys(
     assert (await api.get("/v1/agents?cursor=judge&limit=1")).json()["items"][0]["name"] == "peer"
 
 
+@pytest.mark.parametrize("text", ["licence: 2026-13-45", "generation: " + "9" * 5000, "? [x]\n: y"])
+async def test_a_file_that_no_agent_is_in_harms_no_other(
+    api: httpx.AsyncClient, catalogue: Catalogue, text: str
+) -> None:
+    (catalogue.agent_folders[0] / "broken.yaml").write_text(text)
+    response = await api.get("/v1/agents")
+    assert response.status_code == 200
+    told = {row["name"]: row["error"] for row in response.json()["items"]}
+    assert "not readable as YAML" in told.pop("broken")
+    assert set(told.values()) == {None}
+
+
 async def test_scenarios(api: httpx.AsyncClient) -> None:
     (row,) = (await api.get("/v1/scenarios")).json()["items"]
     assert (row["name"], row["protocol"]) == ("small", "co_teaching")

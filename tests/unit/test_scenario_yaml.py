@@ -213,6 +213,13 @@ BAD_YAML = {
     "no mapping": ("- a\n- b\n", "expected keys and values, got list"),
     "empty": ("", "expected keys and values, got NoneType"),
     "two documents": ("a: 1\n---\nb: 2\n", "not readable as YAML"),
+    "month 13": ("name: x\nlicence: 2026-13-45\n", "line 2: is no timestamp"),
+    "5,000 digits": ("name: x\ngeneration: " + "9" * 5000, "line 2: is no int"),
+    "6,000 hex digits": ("generation: 0x" + "f" * 6000, "line 1: a number is too large"),
+    "a list as key": ("? [x]\n: y\n", "line 1: a key must be a word"),
+    "no bool": ("a: !!bool x\n", "line 1: is no bool"),
+    "an empty number": ("a: !!int ''\n", "line 1: is no int"),
+    "no timestamp": ("a: !!timestamp x\n", "line 1: is no timestamp"),
     "huge": ("#" * 1_000_001, "larger than 1000000 bytes"),
 }
 
@@ -263,7 +270,14 @@ def test_a_setting_is_a_key_and_a_yaml_value(text: str, value: tuple[str, Any]) 
     assert parse_setting(text) == value
 
 
-@pytest.mark.parametrize("text", ["rounds", "=3", "", "a=[1", "a=*b", "a={x: 1, x: 2}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("rounds", "=3", "", "a=[1", "a=*b", "a={x: 1, x: 2}"),
+        *("a=2026-13-45", "a=" + "9" * 5000, "a={? [x] : 1}", "a=" + "[" * 3000),
+    ],
+    ids=lambda text: text[:12],
+)
 def test_a_setting_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"expected KEY=VALUE|not readable as a YAML value"):
         parse_setting(text)

@@ -2,15 +2,15 @@ r"""`number`: the number an answer gives is close enough to the right one.
 
 Reads digits of every script, thousands marks, decimal commas where told, powers of ten, fractions, per
 cent and the common LaTeX around them. Numbers are compared as decimals, so `0.1` is a tenth and
-`1e999999999` costs nothing. Left out: arithmetic, words for numbers, and units as quantities: `1 km` is
-not `1000 m`.
+`1e999999999` costs nothing. Left out: arithmetic, powers of other bases (`2^10` is no number that can be
+read), words for numbers, and units as quantities: `1 km` is not `1000 m`.
 """
 
 import re
 import unicodedata
 from collections import deque
 from collections.abc import Iterator
-from decimal import Decimal, DecimalException, localcontext
+from decimal import Context, Decimal, DecimalException, localcontext
 from functools import lru_cache
 from typing import Literal
 
@@ -40,7 +40,7 @@ class Found(Value):
     """A number in a text."""
 
     value: Decimal | None
-    """`None`: too large to be a decimal, or divided by nothing."""
+    """`None`: too large to be a decimal, divided by nothing, or a power."""
     text: str
     before: str
     after: str
@@ -60,7 +60,7 @@ def check(answer: str, options: Options) -> Check:
         return Check(score=0, why=f"{given.text[:40]!r} has no unit of {list(options.units)}")
     value = given.value
     if options.percent == "as_share" and given.after.startswith("%"):
-        value = value.scaleb(-2)
+        value = value.scaleb(-2, _LOOSE)
     if _close(value, options):
         return Check(score=1, why=f"{given.text[:40]!r} is right")
     return Check(score=0, why=f"{given.text[:40]!r} is not {options.value}")
@@ -107,31 +107,43 @@ def _has_unit(found: Found, units: tuple[str, ...]) -> bool:
 def _close(value: Decimal, options: Options) -> bool:
     if value == options.value:
         return True
-    with localcontext(prec=60) as context:
-        context.clear_traps()
+    with localcontext(_LOOSE):
         allowed = max(options.tolerance, options.relative * abs(options.value))
         return bool(abs(value - options.value) <= allowed)
 
 
+_LOOSE = Context(prec=60, traps=[])
+"""What is too large is infinite."""
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _SIMPLE = {"−": "-", "－": "-", "٫": "D", "٬": "'", "’": "'", "％": "%", "⁄": "/", "，": ","}
+_RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_LOWERED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _NARROW = "\u00a0\u2007\u2009\u202f"
+_SIGN = r"(?<![\w)\]}.'])[-+]"  # of a number, not between two
+_PART = r" ?(?:\{([^{}]{1,200})\}|(\d))"
 _LATEX = (
-    (re.compile(r"\\[dt]?frac\{([^{}]{1,200})\}\{([^{}]{1,200})\}"), r" \1/\2"),
+    (re.compile(rf" ?({_SIGN})?\\[dt]?frac{_PART}{_PART}"), r" \1\2\3/\4\5"),
     (re.compile(r"\\(?:text|mathrm|mbox)\{([^{}]{0,200})\}"), r" \1"),
     (re.compile(r"\\[,!;: ]|(?<=\d)\{(?=,\})|(?<=,)\}"), ""),
     (re.compile(r"\\([%$])"), r"\1"),
     (re.compile(r" ?(?:×|·|\*|x|\\times|\\cdot) ?10 ?\^ ?\{?([-+]?\d{1,20})\}?"), r"e\1"),
+    (re.compile(r"(?<![\w.,'^])10 ?\^ ?\{?([-+]?\d{1,20})(?![.,]?\d)\}?"), r"1e\1"),
+    (re.compile(rf"({_SIGN})([$€£¥]) ?(?=\.?\d)"), r"\2\1"),
 )
 
 
 def plain(text: str, decimal: Literal[".", ","]) -> str:
     """The text with digits in ASCII, `.` as decimal mark and `'` between thousands."""
-    text = _NOT_ASCII.sub(lambda match: _ascii(match[0]), text)
+    text = _NOT_ASCII.sub(lambda match: _ascii(match[0]), raised(text))
     for pattern, put in _LATEX:
         text = pattern.sub(put, text)
     swap = {".": ".", ",": "'"} if decimal == "." else {",": ".", ".": "'"}
     return re.sub(r"(?<=\d)[.,](?=\d)", lambda m: swap[m[0]], text).replace("D", ".")
+
+
+def raised(text: str) -> str:
+    """The text with raised figures as powers: `10⁻¹²` as `10^-12`."""
+    return _RAISED.sub(lambda run: "^" + run[0].translate(_LOWERED), text)
 
 
 @lru_cache(maxsize=1024)
@@ -145,21 +157,23 @@ def _ascii(character: str) -> str:
         return ""
     kind, _, parts = unicodedata.decomposition(character).partition(" ")
     if kind == "<fraction>":
-        return " " + "".join(_SIMPLE.get(chr(int(p, 16)), chr(int(p, 16))) for p in parts.split())
-    if kind == "<super>" and character.isdigit():
-        return f"^{unicodedata.digit(character)}"
+        top, _, bottom = "".join(chr(int(part, 16)) for part in parts.split()).partition("⁄")
+        return f"\\frac{{{top}}}{{{bottom}}}" if bottom else f" {top}/"
     return _SIMPLE.get(character, character)
 
 
 _WHOLE = r"(?:\d{1,3}(?:'\d{3})+(?!\d)|\d+)"
 _ONE = rf"(?:{_WHOLE}(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 _NUMBER = re.compile(
-    rf"(?<![\d^])(?<!\^[-{{])(?P<sign>(?<![\w)\]}}.'])[-+])?(?:(?P<mixed>\d{{1,9}}) (?=\d{{1,9}}/\d))?"
+    rf"(?<![\d^])(?<!\^[-{{])(?<!\^\{{-)(?P<sign>{_SIGN})?(?:(?P<mixed>\d{{1,9}}) (?=\d{{1,9}}/\d))?"
     rf"(?P<top>{_ONE})(?: ?/ ?(?P<bottom>{_ONE})(?! ?/ ?\d))?"
+    r"(?P<power> ?\^ ?[{(]?[-+]?\d+(?:\.\d+)?[})]?)?"
 )
 
 
 def _value(match: re.Match[str]) -> Decimal | None:
+    if match["power"]:
+        return None
     parts = {name: (part or "").replace("'", "") for name, part in match.groupdict().items()}
     try:
         with localcontext(prec=60):

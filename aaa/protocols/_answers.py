@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from aaa.checkers.choice import letters_named
-from aaa.checkers.number import Found, boxed, numbers_in
+from aaa.checkers.number import Found, boxed, numbers_in, raised
 from aaa.types import Seed
 
 Form = Literal["number", "choice", "text"]
@@ -133,6 +133,7 @@ _LATEX = (
     (re.compile(r"\\[dt]frac"), r"\\frac"),
     (re.compile(r"\^?\\circ|\^\{\\circ\}"), "°"),
 )
+_MIXED = re.compile("(?<=\\d)(?=[¼-¾⅐-⅞])")
 _BETWEEN = re.compile(r"(?:or|and|to|bis|oder|et|ou|y|o|[-–~/&,])?\s*[-−$€£]?(?=\d)", re.IGNORECASE)
 _GROUPS = re.compile(r"(?<![\d.,'])\d{1,3}(?: \d{3}){1,6}(?!\d)")
 _ABOUT = re.compile(
@@ -150,7 +151,7 @@ _ARTICLE = re.compile(r"(?:the|an?)\s+(?=\w)")
 
 def _clean(text: str) -> str:
     """Without emphasis, invisible and control marks; full-width forms made plain."""
-    text = unicodedata.normalize("NFKC", text)
+    text = unicodedata.normalize("NFKC", _MIXED.sub(" ", raised(text)))
     kept = (
         c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else " " for c in text
     )

@@ -46,7 +46,7 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         """What PyYAML makes of a scalar, or `YAMLError`: a month 13 and the like raise others."""
         try:
-            found = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            found = super().construct_object(node, deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise _wrong(node, f"is no {node.tag.rpartition(':')[2]}") from error
         if isinstance(found, int) and found.bit_length() > MOST_BITS:

@@ -4,7 +4,8 @@
 
 Starts a home, a provider stub and a control plane of its own, plays a round, watches it with `aaa watch`
 at 80x24 and 200x60, presses keys as a person would, and writes what the terminal showed:
-`watch-*.svg` (the round), `theatre-*.svg` (a session), `sessions-*.svg` (the list after a search).
+`watch-*.svg` (the round, a session in it as it goes on), `theatre-*.svg` (a finished session),
+`sessions-*.svg` (the list after a search), `help-*.svg` (the keys), `rounds-*.svg` (the list of rounds).
 """
 
 import argparse
@@ -80,6 +81,11 @@ def watched(home: Home, url: str, size: tuple[int, int], folder: Path) -> None:
     with terminal([AAA, "watch", round_id], env, home.place, *size) as screen:
         screen.wait_for(r"\b[89]/\d+ sessions|\b1\d/\d+ sessions", 120)
         draw(screen, "watch", folder)
+        screen.press("?")
+        screen.wait_for(r"cancel it for good")
+        draw(screen, "help", folder)
+        screen.press("escape")
+        screen.wait_for(r"── seats")
         screen.press("s")
         screen.wait_for(r"AAA  sessions")
         screen.press("/", "outcome:win", "enter")
@@ -90,6 +96,10 @@ def watched(home: Home, url: str, size: tuple[int, int], folder: Path) -> None:
         screen.press(*(["down"] * 36 if size == SIZES[0] else []))
         screen.read(1)
         draw(screen, "theatre", folder)
+        screen.press("escape", "escape", "escape")
+        screen.wait_for(r"AAA  rounds")
+        screen.wait_for(round_id)
+        draw(screen, "rounds", folder)
         screen.press("q")
         screen.end()
 

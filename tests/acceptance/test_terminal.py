@@ -18,6 +18,11 @@ from tests.acceptance.terminal import Terminal, terminal
 from tests.helpers.hostile import BIDI
 
 SIZES = [(80, 24), (200, 60)]
+MONEY = {
+    (80, 24): r"\$0\.\d{4} \+ \$0\.\d{4} ~\$0\.\d{4} of \$3\.00",
+    (200, 60): r"\$0\.\d{4} \+ \$0\.\d{4} reserved, about \$0\.\d{4} in all, of \$3\.00",
+}
+"""What is spent, reserved and projected, by size of the screen."""
 ATTACK = "\x1b]52;c;aGFja2Vk\x07\x1b[2J\x9b31m\u202egnp.exe \u2066\U000e0041 天空 नमस्ते 🚀"
 """A prompt that would write the clipboard, clear the screen, colour and reorder it; and three scripts."""
 PRICE = {"input_usd_per_mtok": 1, "output_usd_per_mtok": 2}
@@ -61,6 +66,8 @@ def staged() -> Iterator[Stage]:
     with new_home() as home, provider(home) as base, serving(home) as url:
         for name, family in (("pupil", "birch"), ("tutor", "oak"), ("referee", "elm")):
             home.card(name, base, family, price=PRICE)
+        home.card("odd", base, "birch")
+        home.card("slow", base, "birch", limits={"rpm": 2})
         seeds = [
             {"id": f"q{n}", "prompt": f"What is {n}?", "tags": [f"t{n % 2}"]} for n in range(5)
         ]
@@ -69,6 +76,9 @@ def staged() -> Iterator[Stage]:
         home.scenario("small", 6, judging=judging, budget_usd=3)
         lines = "\n".join(map(json.dumps, seeds))
         (home.place / "scenarios" / "small.jsonl").write_text(lines)
+        for name in ("odd", "slow"):
+            seats = {"student": [name], "teacher": ["tutor"], "judge": ["referee"]}
+            home.scenario(name, 4, seats=seats, judging=judging, concurrency=4)
         home.scenario("large", 60, judging=judging, budget_usd=3, concurrency=4)
         home.scenario(
             "battles",
@@ -100,6 +110,15 @@ def leave(screen: Terminal) -> int:
     return code
 
 
+def at_both_sizes(screen: Terminal, *facts: str) -> None:
+    """Each fact stands on the screen, drawn anew at each size, the larger one last."""
+    for size in SIZES:
+        screen.screen.reset()
+        screen.resize(*size)
+        for fact in facts:
+            screen.wait_for(fact)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_round_is_watched_from_its_first_calls_to_its_end(
     stage: Stage, size: tuple[int, int]
@@ -109,13 +128,79 @@ def test_a_round_is_watched_from_its_first_calls_to_its_end(
         screen.wait_for(r"● running")
         screen.wait_for(r"[1-9]\d*/6 sessions")
         for fact in (r"calls/s", r"of \$3\.00", r"student pupil", r"judge   referee",
-                     r"── theatre q\d", r"── under way", r"verdict: "):  # fmt: skip
+                     r"── theatre q\d", r"── under way", r"verdict: ",
+                     r"about 0:\d\d left", MONEY[size]):  # fmt: skip
             screen.wait_for(fact)
         screen.wait_for(r"● completed")
         screen.wait_for(r"6/6 sessions")
         assert max(map(len, screen.text.split("\n"))) < size[0]
         assert leave(screen) == 0
         assert re.search(r"● completed", screen.text)  # the last picture stays in the shell
+
+
+def test_a_session_is_watched_in_full_while_it_runs(stage: Stage) -> None:
+    round_id = stage.start("small", "latency=fixed:1500ms", concurrency=1)
+    with stage.watching(round_id) as screen:
+        screen.wait_for(r"── theatre q0")
+        screen.press("t")
+        at_both_sizes(
+            screen, r"theatre q0 .*● running +\d turns",
+            r" waits: (student|teacher|judge) \w+ (pupil|tutor|referee).* 0:0\d",
+            r"(student|teacher|judge) \w+ +\S (pupil|tutor|referee) (×2 )?0:0\d",
+        )  # fmt: skip
+        screen.wait_for(r"● completed +5 turns")
+        for size in reversed(SIZES):
+            screen.resize(*size)
+            screen.read_some(1.0)  # the end is where it is at the new size
+            screen.press("end")
+            for fact in (r"verdict: ", r"referee · \w+ first: prefers", r"session +completed"):
+                screen.wait_for(fact)
+        leave(screen)
+    stage.api.post(f"/v1/rounds/{round_id}/cancel").raise_for_status()
+
+
+def test_a_session_that_waits_for_a_limit_says_so(stage: Stage) -> None:
+    round_id = stage.start("slow")
+    with stage.watching(round_id) as screen:
+        screen.wait_for(r"● running")
+        at_both_sizes(
+            screen, r"q000\d .* student \w+ · rate limit (0|1):\d\d slow +0:\d\d",
+            r"student +slow .* rate (0|1):\d\d",
+        )  # fmt: skip
+        screen.press("t")
+        at_both_sizes(screen, r" waits: student \w+ · rate limit (0|1):\d\d slow +0:\d\d")
+        leave(screen)
+    told = {"why": "rate", "seat": "student", "agent": "slow"}
+    with stage.api.stream("GET", f"/v1/rounds/{round_id}/events") as events:
+        kind = ""
+        for line in events.iter_lines():
+            kind = line.removeprefix("event: ") if line.startswith("event: ") else kind
+            if kind == "call.waiting" and line.startswith("data: "):
+                data = json.loads(line.removeprefix("data: "))
+                assert told.items() <= data.items()
+                break
+    stage.api.post(f"/v1/rounds/{round_id}/cancel").raise_for_status()
+
+
+def test_what_holds_a_model_up_is_told(stage: Stage) -> None:
+    """A provider that is dead, then one that asks for a pause."""
+    dead = stage.start("odd", "500=1,model=odd")
+    with stage.watching(dead) as screen:
+        at_both_sizes(
+            screen, r"student +odd .* down", r" odd is down +\S.* no call begins",
+            r"student draft · model down (0:\d\d )?odd",
+        )  # fmt: skip
+        screen.wait_for(r" server ×\d+ +student odd")  # at the larger of the two there is room
+        leave(screen)
+    stage.api.post(f"/v1/rounds/{dead}/cancel").raise_for_status()
+    held = stage.start("odd", "429=1,retry_after=14s,model=odd")
+    with stage.watching(held) as screen:
+        at_both_sizes(
+            screen, r"student draft (↻ 0:\d\d rate limited|· held off 0:\d\d) odd",
+            r"student +odd .* (holds|retry) 0:\d\d", r" rate limited ×\d +student odd",
+        )  # fmt: skip
+        leave(screen)
+    stage.api.post(f"/v1/rounds/{held}/cancel").raise_for_status()
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -160,11 +245,22 @@ def test_finished_sessions_are_found_and_stepped_through(
         assert leave(screen) == 0
 
 
-def test_a_revision_shows_what_came_and_what_went_with_its_critique_beside(stage: Stage) -> None:
-    with stage.watching(stage.done, size=(200, 60)) as screen:
+@pytest.mark.parametrize("size", SIZES)
+def test_a_revision_shows_what_came_and_what_went_and_its_critique(
+    stage: Stage, size: tuple[int, int]
+) -> None:
+    """The critique stands beside it, where there is room; else before it."""
+    with stage.watching(stage.done, size=size) as screen:
         screen.wait_for(r"● completed")
         screen.press("t")
-        screen.wait_for(r"student revision .*│ teacher critique tutor")
+        if size == (200, 60):
+            screen.wait_for(r"student revision .*│ teacher critique tutor")
+        else:
+            screen.wait_for(r"AAA  theatre .* 5 turns")
+            screen.press("left", "left", "left")
+            screen.wait_for(r"turn 2/5[\s\S]*teacher critique [^│]*\n +tutor [^│]*$")
+            screen.press("right")
+            screen.wait_for(r"turn 3/5")
         screen.press("d")
         screen.read(1.0)
         struck = [
@@ -187,7 +283,7 @@ def test_keys_steer_the_round(stage: Stage) -> None:
         screen.wait_for(r"● paused")
         assert api.get(path).json()["reason"] == "asked"
         screen.press("b")
-        screen.wait_for(r"Budget in dollars")
+        at_both_sizes(screen, r"Budget in dollars", r"Enter takes it, Escape leaves it")
         screen.press("x", "enter")
         screen.wait_for(r"'x' is no number of dollars")
         screen.press("\x7f")
@@ -196,14 +292,14 @@ def test_keys_steer_the_round(stage: Stage) -> None:
         screen.wait_for(r"of \$30\.00")
         assert api.get(path).json()["budget_usd"] == 30
         screen.press("n")
-        screen.wait_for(r"Sessions at once")
+        at_both_sizes(screen, r"Sessions at once")
         screen.press("2", "enter")
         screen.wait_for(r"plays 2 sessions at once")
         assert api.get(path).json()["concurrency"] == 2
         screen.press("r")
         screen.wait_for(r"● running")
         screen.press("c")
-        screen.wait_for(r"Cancel round .* for good")
+        at_both_sizes(screen, r"Cancel round .* for good", r"y yes   n no")
         screen.press("n")
         screen.wait_for(r"── seats")
         assert api.get(path).json()["status"] == "running"
@@ -258,14 +354,22 @@ def test_what_models_and_seeds_hold_touches_no_terminal(stage: Stage) -> None:
     assert not {ord(char) for char in shown} & (BIDI | {*range(0x80, 0xA0)} | {0xE0041})
 
 
-def test_without_colour_nothing_is_coloured(stage: Stage) -> None:
-    with stage.watching(stage.done, NO_COLOR="1") as screen:
+@pytest.mark.parametrize("size", SIZES)
+def test_without_colour_nothing_is_coloured(stage: Stage, size: tuple[int, int]) -> None:
+    with stage.watching(stage.done, size=size, NO_COLOR="1") as screen:
         screen.wait_for(r"● completed")
         screen.press("t")
         screen.wait_for(r"● completed +5 turns")
         screen.press("?")
         screen.wait_for(r"one turn back")
         screen.press("escape")
+        screen.wait_until(lambda text: "one turn back" not in text, "a screen without help")
+        screen.press("escape", "s")
+        screen.wait_for(r"AAA  sessions .* 6")
+        screen.press("escape")
+        screen.wait_for(r"── seats")
+        screen.press("escape")
+        screen.wait_for(rf"AAA  rounds[\s\S]*{stage.done} +completed +6/6")
         leave(screen)
     codes = {code for found in re.findall(rb"\x1b\[([0-9;]*)m", screen.written)
              for code in found.split(b";")}  # fmt: skip
@@ -282,10 +386,12 @@ def test_a_restarted_server_is_found_again_and_that_is_said(stage: Stage) -> Non
             screen.wait_for(r"● running")
             screen.wait_for(r"event [1-9]")
             first.stop(signal.SIGKILL)
-            screen.wait_for(r"⚠ connection lost, again in 0:0\d: nobody answers")
+            at_both_sizes(screen, r"⚠ connection lost, again in 0:\d\d: nobody answers")
             with started([*command, url[1]], stage.home) as second:
                 second.wait_for(r"listens on")
-                screen.wait_for(r"⚠ connected again; goes on after event \d+, nothing is missing")
+                at_both_sizes(
+                    screen, r"⚠ connected again; goes on after event \d+, nothing is missing"
+                )
                 screen.wait_for(r"● completed")
                 done = stage.status(round_id, "completed")
                 screen.wait_for(rf"event {done['last_event']}, the last")
@@ -330,10 +436,14 @@ def test_a_finished_round_is_played_again(stage: Stage) -> None:
     stage.status(lasted, "completed")
     with stage.watching("--replay", lasted, "--speed", "0.1x") as screen:
         screen.wait_for(r"replay at 0\.1x")
-        screen.wait_for(r"● running")
+        screen.wait_for(r"── theatre q0")
         screen.press("space")
-        screen.wait_for(r"replay at 0\.1x, halted")
-        screen.wait_for(r"● running")
+        at_both_sizes(screen, r"replay at 0\.1x, halted", r"● running", r"0/6 sessions")
+        screen.press("t")  # what comes later is not told yet
+        at_both_sizes(screen, r"theatre q0 .*● running +[01] turns", r"prompt +What is 0\?")
+        assert "verdict" not in screen.text
+        screen.press("escape")
+        screen.wait_for(r"── seats")
         screen.press("space", "+", "+")
         screen.wait_for(r"replay at 0\.4x")
         screen.press(*"++++++")
@@ -344,7 +454,9 @@ def test_a_finished_round_is_played_again(stage: Stage) -> None:
 def test_ratings_tick_while_models_battle(stage: Stage) -> None:
     round_id = stage.start("battles", "latency=fixed:500ms")
     board = r"── ratings ─[\s\S]*\n *(?:pupil|tutor) +(\d+)[\s\S]*\n *(?:pupil|tutor) +\d+"
-    with stage.watching(round_id, size=(200, 60)) as screen:
+    with stage.watching(round_id) as screen:
+        screen.wait_for(r" ratings  (pupil|tutor) \d+ \(\S+ to \S+\)  (pupil|tutor) \d+ \(")
+        screen.resize(200, 60)
         first = screen.wait_for(board)[1]
         screen.wait_for(r"● running")
         screen.wait_for(board.replace(r"(\d+)", rf"(?!{first}\b)\d+"))
@@ -369,8 +481,10 @@ def test_aaa_run_has_the_same_screen_and_ctrl_c_stops_it_safely(stage: Stage) ->
                 (home.place / name / path.name).write_bytes(path.read_bytes())
         with terminal([AAA, "run", "small"], home.env, home.place) as screen:
             screen.wait_for(r"● running", 120)
+            at_both_sizes(screen, r"● running", r"student pupil", r"── theatre", r"── under way")
             screen.press("?")
-            screen.wait_for(r"cancel it for good")
+            at_both_sizes(screen, r"cancel it for good")
+            screen.resize(80, 24)
             screen.press("escape", "ctrl+c")
             screen.wait_for(
                 r"Stopped. Nothing recorded is lost; go on with:\s+\S*aaa run small --resume (\S+)"

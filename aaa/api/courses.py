@@ -12,8 +12,8 @@ from pydantic import Field
 from aaa.api.guard import needs
 from aaa.api.paging import CLEAN, Cursor, Limit, Name, Page, RoundId, page, unknown
 from aaa.api.problems import errors
-from aaa.api.rounds import Key
-from aaa.api.starting import check_plain
+from aaa.api.rounds import CommandKey, Key
+from aaa.api.starting import check_plain, request_hash
 from aaa.catalogue import Catalogue
 from aaa.curriculum.course import Prepared, prepare
 from aaa.curriculum.staged_estimate import StagedEstimate, staged_estimate
@@ -22,11 +22,12 @@ from aaa.generations import root_of
 from aaa.preflight import check_prices
 from aaa.scenario import MOST_USD
 from aaa.store import courses
+from aaa.store.commands import done_before
 from aaa.store.courses import Course, Retune, create_course, get_course, list_courses
 from aaa.store.database import Database
 from aaa.store.generations import Generation, find_generation, list_generations, register
 from aaa.store.steering import cancel_round, pause_round, resume_round
-from aaa.types import Value, fingerprint
+from aaa.types import Value
 
 Student = Annotated[
     str | None, Query(max_length=200, pattern=CLEAN, description="Of this line alone")
@@ -101,11 +102,13 @@ def _starting(router: APIRouter, database: Database, catalogue: Catalogue) -> No
         asked: StartCourse, response: Response, idempotency_key: Key = None
     ) -> Course:
         """Start a course: its stages one after the other, a round for each of their plays."""
-        found = await asyncio.to_thread(prepared, catalogue, asked)
-        request = await asyncio.to_thread(fingerprint, asked)
-        made = await create_course(
-            database, found, idempotency_key=idempotency_key, request=request
-        )
+        request = await asyncio.to_thread(request_hash, asked)
+        made = await courses.made_before(database, idempotency_key, request)
+        if made is None:
+            found = await asyncio.to_thread(prepared, catalogue, asked)
+            made = await create_course(
+                database, found, idempotency_key=idempotency_key, request=request
+            )
         response.headers["Location"] = f"/v1/courses/{made.id}"
         return made
 
@@ -136,26 +139,25 @@ def _steering(router: APIRouter, database: Database) -> None:
     told: dict[str, Any] = {"dependencies": [needs("operator")], "responses": errors(404, 409)}
 
     @router.post("/courses/{course_id}/pause", **told)
-    async def pause(course_id: RoundId) -> Course:
+    async def pause(course_id: RoundId, key: CommandKey = None) -> Course:
         """Begin nothing more; calls in flight come home, a training that runs goes on to its end."""
-        found = await courses.steer(database, course_id, "pause")
-        await _steer_round(database, found, "pause")
-        return found
+        return await _stop(database, course_id, "pause", key)
 
     @router.post("/courses/{course_id}/resume", **told)
-    async def resume(course_id: RoundId) -> Course:
+    async def resume(course_id: RoundId, key: CommandKey = None) -> Course:
         """Go on where it stopped: its round, its training, or the next step."""
+        again = await done_before(database, key, "resume", course_id)
         before = await get_course(database, course_id)
-        if before.status == "paused":  # the round first, else the conductor would stop for it again
+        if (
+            not again and before.status == "paused"
+        ):  # the round first, else the conductor would stop for it again
             await _steer_round(database, before, "resume")
-        return await courses.steer(database, course_id, "resume")
+        return await courses.steer(database, course_id, "resume", key=key)
 
     @router.post("/courses/{course_id}/cancel", **told)
-    async def cancel(course_id: RoundId) -> Course:
+    async def cancel(course_id: RoundId, key: CommandKey = None) -> Course:
         """End it for good; a training that runs is stopped, and what is recorded stays."""
-        found = await courses.steer(database, course_id, "cancel")
-        await _steer_round(database, found, "cancel")
-        return found
+        return await _stop(database, course_id, "cancel", key)
 
     @router.patch(
         "/courses/{course_id}",
@@ -167,13 +169,22 @@ def _steering(router: APIRouter, database: Database) -> None:
         return await courses.retune_course(database, course_id, changes)
 
     @router.post("/courses/{course_id}/teach", **told)
-    async def teach(course_id: RoundId, asked: Teach) -> Course:
+    async def teach(course_id: RoundId, asked: Teach, key: CommandKey = None) -> Course:
         """Go back, or on, to another generation of the student, from the next stage on."""
         line = await _line(database, course_id)
         if asked.agent not in line:
             names = ", ".join(line)
             raise InputError(f"{asked.agent!r} is none of the line of this student: {names}")
-        return await courses.teach(database, course_id, asked.agent, line[asked.agent])
+        return await courses.teach(database, course_id, asked.agent, line[asked.agent], key=key)
+
+
+async def _stop(database: Database, course_id: str, command: str, key: str | None) -> Course:
+    """Pause or cancel a course and the round that it plays; one that was done before is not done again."""
+    again = await done_before(database, key, command, course_id)
+    found = await courses.steer(database, course_id, command, key=key)
+    if not again:
+        await _steer_round(database, found, command)
+    return found
 
 
 async def _line(database: Database, course_id: str) -> dict[str, str | None]:

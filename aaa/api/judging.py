@@ -16,7 +16,8 @@ from pydantic import BaseModel, Field, ValidationError
 from aaa.api.guard import needs
 from aaa.api.paging import RoundId
 from aaa.api.problems import errors
-from aaa.api.starting import StartRound, prepare
+from aaa.api.rounds import Key
+from aaa.api.starting import StartRound, prepare, request_hash
 from aaa.calibration import Calibration, Report, calibrate, judging_key
 from aaa.catalogue import Catalogue, Script
 from aaa.curriculum.analysis import Signals, signals
@@ -27,7 +28,7 @@ from aaa.scenario import MOST_USD, AgentCard
 from aaa.store.calibrations import keep_calibrations
 from aaa.store.database import Database
 from aaa.store.reading import transcripts
-from aaa.store.rounds import Round, create_round, get_round, get_script
+from aaa.store.rounds import Round, create_round, get_round, get_script, made_before
 from aaa.types import Judging, Seed, Value
 
 SHIPPED = "*.measured.json"
@@ -92,10 +93,17 @@ def _again(router: APIRouter, database: Database, catalogue: Catalogue) -> None:
     }
 
     @router.post("/rejudge", status_code=202, **told)
-    async def rejudge(round_id: RoundId, asked: Rejudge, response: Response) -> Round:
+    async def rejudge(
+        round_id: RoundId, asked: Rejudge, response: Response, idempotency_key: Key = None
+    ) -> Round:
         """Start a round that judges this one's recorded answers again; nothing is generated."""
-        script, seeds = await _prepared(database, catalogue, round_id, asked)
-        made = await create_round(database, script, seeds)
+        request = await asyncio.to_thread(request_hash, asked, "rejudge", round_id)
+        made = await made_before(database, idempotency_key, request)
+        if made is None:
+            script, seeds = await _prepared(database, catalogue, round_id, asked)
+            made = await create_round(
+                database, script, seeds, idempotency_key=idempotency_key, request=request
+            )
         response.headers["Location"] = f"/v1/rounds/{made.id}"
         return made
 

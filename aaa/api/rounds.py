@@ -8,22 +8,38 @@ from fastapi import APIRouter, Header, Response
 from aaa.api.guard import needs
 from aaa.api.paging import Cursor, Limit, Page, RoundId, page, unknown
 from aaa.api.problems import errors
-from aaa.api.starting import StartRound, prepare
+from aaa.api.starting import StartRound, prepare, request_hash
 from aaa.catalogue import Catalogue
 from aaa.errors import NotFound
 from aaa.preflight import check_prices
 from aaa.states import RoundStatus
 from aaa.store.database import Database
-from aaa.store.rounds import Round, create_round, get_round, get_script, list_rounds
+from aaa.store.rounds import (
+    Round,
+    create_round,
+    get_round,
+    get_script,
+    list_rounds,
+    made_before,
+)
 from aaa.store.steering import Retune, cancel_round, pause_round, resume_round, retune_round
-from aaa.types import fingerprint
 
 Key = Annotated[
     str | None,
     Header(
         max_length=200,
         pattern=r"^[\x20-\x7e]+$",
-        description="The same key with the same body gives the round that was made first",
+        description="The same key with the same body gives what was made first, also where the scenario "
+        "was edited since; with another body it is 409",
+    ),
+]
+CommandKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        max_length=200,
+        pattern=r"^[\x20-\x7e]+$",
+        description="A command with a key that was done before is not done again",
     ),
 ]
 
@@ -48,11 +64,13 @@ def _starting(router: APIRouter, database: Database, catalogue: Catalogue) -> No
         asked: StartRound, response: Response, idempotency_key: Key = None
     ) -> Round:
         """Start a round of a scenario: a session for each of its seeds."""
-        script, seeds = await asyncio.to_thread(prepare, catalogue, asked)
-        request = await asyncio.to_thread(fingerprint, asked)
-        round = await create_round(
-            database, script, seeds, idempotency_key=idempotency_key, request=request
-        )
+        request = await asyncio.to_thread(request_hash, asked)
+        round = await made_before(database, idempotency_key, request)
+        if round is None:
+            script, seeds = await asyncio.to_thread(prepare, catalogue, asked)
+            round = await create_round(
+                database, script, seeds, idempotency_key=idempotency_key, request=request
+            )
         response.headers["Location"] = f"/v1/rounds/{round.id}"
         return round
 
@@ -79,22 +97,22 @@ def _steering(router: APIRouter, database: Database) -> None:
     told = errors(404, 409)
 
     @router.post("/{round_id}/pause", dependencies=[needs("operator")], responses=told)
-    async def pause(round_id: RoundId, now: bool = False) -> Round:
+    async def pause(round_id: RoundId, now: bool = False, key: CommandKey = None) -> Round:
         """Begin no further call; those in flight come home, or with `now` are broken off.
 
         A call broken off counts as if it had cost the most it could: nobody knows what was billed.
         """
-        return await pause_round(database, round_id, halt=now)
+        return await pause_round(database, round_id, halt=now, key=key)
 
     @router.post("/{round_id}/resume", dependencies=[needs("operator")], responses=told)
-    async def resume(round_id: RoundId) -> Round:
+    async def resume(round_id: RoundId, key: CommandKey = None) -> Round:
         """Go on where it stopped; sessions that failed are tried again."""
-        return await resume_round(database, round_id)
+        return await resume_round(database, round_id, key=key)
 
     @router.post("/{round_id}/cancel", dependencies=[needs("operator")], responses=told)
-    async def cancel(round_id: RoundId) -> Round:
+    async def cancel(round_id: RoundId, key: CommandKey = None) -> Round:
         """End it for good; what is recorded stays."""
-        return await cancel_round(database, round_id)
+        return await cancel_round(database, round_id, key=key)
 
     @router.patch(
         "/{round_id}", dependencies=[needs("operator")], responses=errors(400, 404, 409, 413)

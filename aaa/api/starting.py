@@ -15,7 +15,7 @@ from aaa.catalogue import Catalogue, Script
 from aaa.errors import InputError, NotFound
 from aaa.preflight import check_prices
 from aaa.scenario import MOST_USD, Scenario, names_a_file
-from aaa.types import Seed, Value
+from aaa.types import Seed, Value, fingerprint
 from aaa.yaml_files import override, parse
 
 RUNS_CODE = ("python_tests",)
@@ -33,6 +33,13 @@ class StartRound(Value):
     """Dotted key -> value, in place of what the scenario says."""
     budget_usd: float | None = Field(None, ge=0, le=MOST_USD, allow_inf_nan=False)
     """The round pauses before it would spend more; `None`: as the scenario says."""
+
+
+def request_hash(asked: Value, *of: str) -> str:
+    """What an Idempotency-Key stands for: a request to the thing `of`. Raises `InputError`."""
+    for name in type(asked).model_fields:
+        check_plain(getattr(asked, name), name)
+    return fingerprint([*of, fingerprint(asked)] if of else asked)
 
 
 def prepare(catalogue: Catalogue, asked: StartRound) -> tuple[Script, tuple[Seed, ...]]:

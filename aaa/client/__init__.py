@@ -75,8 +75,8 @@ class Client:
         body: Json = {"scenario": scenario, "overrides": dict(overrides or {})}
         if budget_usd is not None:
             body["budget_usd"] = budget_usd
-        key = idempotency_key or str(uuid.uuid4())
-        round: Round = await self._wire.ask("POST", "/v1/rounds", body, {"Idempotency-Key": key})
+        key = _new_key() if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        round: Round = await self._wire.ask("POST", "/v1/rounds", body, key)
         return round
 
     async def rounds(self, limit: int | None = None) -> list[Round]:
@@ -105,9 +105,8 @@ class Client:
     async def _move(
         self, round_id: str, verb: str, params: Mapping[str, str] | None = None
     ) -> Round:
-        key = {"Idempotency-Key": str(uuid.uuid4())}
         path = path_of("rounds", round_id, verb)
-        round: Round = await self._wire.ask("POST", path, None, key, params)
+        round: Round = await self._wire.ask("POST", path, None, _new_key(), params)
         return round
 
     async def gates(self, round_id: str) -> list[Json]:
@@ -214,13 +213,13 @@ class Client:
 
     async def start_course(self, asked: Mapping[str, Any]) -> Json:
         """Start a scenario with stages; its course."""
-        key = {"Idempotency-Key": str(uuid.uuid4())}
-        made: Json = await self._wire.ask("POST", "/v1/courses", dict(asked), key)
+        made: Json = await self._wire.ask("POST", "/v1/courses", dict(asked), _new_key())
         return made
 
     async def move_course(self, course_id: str, verb: str, body: Json | None = None) -> Json:
         """`pause`, `resume`, `cancel` or `teach`."""
-        found: Json = await self._wire.ask("POST", path_of("courses", course_id, verb), body)
+        path = path_of("courses", course_id, verb)
+        found: Json = await self._wire.ask("POST", path, body, _new_key())
         return found
 
     async def retune_course(self, course_id: str, changes: Mapping[str, Any]) -> Json:
@@ -246,9 +245,8 @@ class Client:
 
     async def rejudge(self, round_id: str, asked: Mapping[str, Any]) -> Round:
         """Start a round that judges that one's recorded answers again."""
-        made: Round = await self._wire.ask(
-            "POST", path_of("rounds", round_id, "rejudge"), dict(asked)
-        )
+        path = path_of("rounds", round_id, "rejudge")
+        made: Round = await self._wire.ask("POST", path, dict(asked), _new_key())
         return made
 
     async def rejudge_estimate(self, round_id: str, asked: Mapping[str, Any]) -> Json:
@@ -314,6 +312,11 @@ class Client:
             on_back=on_back,
             patience_s=patience_s,
         )
+
+
+def _new_key() -> dict[str, str]:
+    """What has whoever sends a request again on the way, such as a proxy, do no harm."""
+    return {"Idempotency-Key": str(uuid.uuid4())}
 
 
 def connect(settings: Settings) -> Client:

@@ -20,6 +20,7 @@ from aaa.errors import Conflict, InputError, NotFound
 from aaa.failpoints import hit
 from aaa.scenario import MOST_COUNT, MOST_USD, STUDENT
 from aaa.store import steering
+from aaa.store.commands import first_time
 from aaa.store.database import Database
 from aaa.store.rounds import SEEDS_AT_ONCE, Round, get_round, new_id
 from aaa.store.rows import array_of
@@ -141,12 +142,30 @@ async def _insert_seeds(
         await connection.execute(insert(course_seeds), rows)
 
 
+async def made_before(
+    database: Database, idempotency_key: str | None, request: object
+) -> Course | None:
+    """The course that was started with this key, if one was. Raises `Conflict`: by another request."""
+    if idempotency_key is None:
+        return None
+    async with database.begin() as connection:
+        return await _made_with(connection, idempotency_key, fingerprint(request))
+
+
 async def _made_before(connection: AsyncConnection, key: str, request_hash: str) -> Course:
+    found = await _made_with(connection, key, request_hash)
+    assert found is not None
+    return found
+
+
+async def _made_with(connection: AsyncConnection, key: str, request_hash: str) -> Course | None:
     row = (
         await connection.execute(
             select(courses.c.id, courses.c.request_hash).where(courses.c.idempotency_key == key)
         )
-    ).one()
+    ).one_or_none()
+    if row is None:
+        return None
     if row.request_hash != request_hash:
         raise Conflict(
             f"Idempotency-Key {key!r} was used for another request (course {row.id!r}); take a new key"
@@ -247,13 +266,17 @@ def _step(row: Row[Any], stages: Sequence[Mapping[str, Any]]) -> StepRow:
 # Steering
 
 
-async def steer(database: Database, course_id: str, command: str) -> Course:
+async def steer(
+    database: Database, course_id: str, command: str, *, key: str | None = None
+) -> Course:
     """`pause`, `resume` or `cancel`. Its round, if it plays one, is steered by the caller and the conductor.
 
-    Raises `Conflict`, `NotFound`.
+    `key`: as `steering.pause_round`. Raises `Conflict`, `NotFound`.
     """
     status = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[command]
     async with database.begin() as connection:
+        if not await first_time(connection, key, command, course_id):
+            return await _find(connection, course_id)
         row = await _row(connection, course_id, lock=True)
         if row.status not in LEGAL[command]:
             legal = [name for name, states in LEGAL.items() if row.status in states]
@@ -426,13 +449,22 @@ async def _conclude(connection: AsyncConnection, course_id: str) -> None:
     )
 
 
-async def teach(database: Database, course_id: str, student: str, parent: str | None) -> Course:
+async def teach(
+    database: Database,
+    course_id: str,
+    student: str,
+    parent: str | None,
+    *,
+    key: str | None = None,
+) -> Course:
     """Have the course teach that agent from its next stage on, which is now where none is under way.
 
     What a stage that is under way trains, and whom its gate lets in, is then another child of its parent's.
-    Raises `NotFound`, `Conflict`.
+    `key`, errors: as `steer`.
     """
     async with database.begin() as connection:
+        if not await first_time(connection, key, "teach", course_id, student):
+            return await _find(connection, course_id)
         row = await _row(connection, course_id, lock=True)
         if row.status not in ("running", "paused"):
             raise Conflict(f"course {course_id!r} is {row.status}; only a live one can change")

@@ -184,6 +184,16 @@ async def made_with(database: Database, idempotency_key: str) -> str | None:
         return found
 
 
+async def made_before(
+    database: Database, idempotency_key: str | None, request: object
+) -> Round | None:
+    """The round that was started with this key, if one was. Raises `Conflict`: by another request."""
+    if idempotency_key is None or await made_with(database, idempotency_key) is None:
+        return None
+    async with database.begin() as connection:
+        return await _made_before(connection, idempotency_key, fingerprint(request))
+
+
 async def _made_before(connection: AsyncConnection, key: str, request_hash: str) -> Round:
     row = (
         await connection.execute(

@@ -15,6 +15,7 @@ from aaa.errors import Conflict, InputError
 from aaa.failpoints import hit
 from aaa.scenario import MOST_COUNT, MOST_USD, Budget
 from aaa.states import ENDED, GOING, LIVE
+from aaa.store.commands import first_time
 from aaa.store.database import Database
 from aaa.store.events import append
 from aaa.store.rounds import Round, counters, find
@@ -29,12 +30,17 @@ LEGAL: Mapping[str, tuple[str, ...]] = {
 """Command -> states in which it is legal. A finished round resumes only if it has failed sessions."""
 
 
-async def pause_round(database: Database, round_id: str, *, halt: bool = False) -> Round:
+async def pause_round(
+    database: Database, round_id: str, *, halt: bool = False, key: str | None = None
+) -> Round:
     """No further call begins; those in flight come home, or with `halt` are broken off.
 
-    A paused round whose calls still come home may be halted. Raises `Conflict`, `NotFound`.
+    A paused round whose calls still come home may be halted. A command whose `key` was seen before is not
+    done again: the round as it is. Raises `Conflict`, `NotFound`.
     """
     async with database.begin() as connection:
+        if not await first_time(connection, key, "pause", round_id, halt):
+            return await find(connection, round_id)
         row = await find(connection, round_id, lock=True)
         if not (halt and row.status == "paused"):
             _check_legal(row, "pause")
@@ -52,9 +58,11 @@ async def pause_for(database: Database, round_id: str, reason: str, message: str
             await set_status(connection, round_id, "paused", reason, message)
 
 
-async def resume_round(database: Database, round_id: str) -> Round:
-    """Go on where it stopped; sessions that failed are tried again. Raises as `pause_round`."""
+async def resume_round(database: Database, round_id: str, *, key: str | None = None) -> Round:
+    """Go on where it stopped; sessions that failed are tried again. `key`, errors: as `pause_round`."""
     async with database.begin() as connection:
+        if not await first_time(connection, key, "resume", round_id):
+            return await find(connection, round_id)
         before = await _legal(connection, round_id, "resume")
         if before.status == "completed" and not before.sessions["failed"]:
             raise Conflict(f"round {round_id!r} is completed; there is nothing left to resume")
@@ -77,9 +85,11 @@ async def resume_round(database: Database, round_id: str) -> Round:
         return await find(connection, round_id)
 
 
-async def cancel_round(database: Database, round_id: str) -> Round:
-    """End it for good; what is recorded stays. Raises as `pause_round`."""
+async def cancel_round(database: Database, round_id: str, *, key: str | None = None) -> Round:
+    """End it for good; what is recorded stays. `key`, errors: as `pause_round`."""
     async with database.begin() as connection:
+        if not await first_time(connection, key, "cancel", round_id):
+            return await find(connection, round_id)
         await _legal(connection, round_id, "cancel")
         ended = await connection.execute(
             update(sessions)

@@ -311,6 +311,14 @@ gates = Table(
     _now("beat_at"),
 )
 
+commands = Table(
+    "commands",
+    metadata,
+    Column("key", Text, primary_key=True),  # an Idempotency-Key of a steering command that was done
+    Column("request_hash", Text, nullable=False),
+    _now("at"),
+)
+
 courses = Table(
     "courses",
     metadata,

@@ -105,6 +105,45 @@ async def test_the_same_key_gives_the_same_round(api: httpx.AsyncClient) -> None
     assert fresh.json()["id"] != first.json()["id"]
 
 
+async def test_the_key_is_looked_at_before_the_scenario(
+    api: httpx.AsyncClient, catalogue: Catalogue
+) -> None:
+    """Who repeats a request is told of the round, also where the scenario was edited meanwhile."""
+    headers, body = {"Idempotency-Key": "k1"}, {"scenario": "small"}
+    first = await api.post("/v1/rounds", json=body, headers=headers)
+    (catalogue.scenario_folders[0] / "small.yaml").write_text("name: small\nprotocol: gone\n")
+    again = await api.post("/v1/rounds", json=body, headers=headers)
+    assert (again.status_code, again.headers["location"]) == (202, first.headers["location"])
+    assert again.json() == first.json()
+    assert (await api.post("/v1/rounds", json=body)).status_code == 422
+
+
+async def test_a_command_with_the_same_key_is_done_once(
+    api: httpx.AsyncClient, database: Database
+) -> None:
+    path = f"/v1/rounds/{(await started(api))['id']}"
+
+    async def command(name: str, key: str) -> httpx.Response:
+        return await api.post(f"{path}/{name}", headers={"Idempotency-Key": key})
+
+    pauses = await asyncio.gather(*(command("pause", "k1") for _ in range(5)))
+    assert [(r.status_code, r.json()["status"]) for r in pauses] == [(200, "paused")] * 5
+    assert (await command("resume", "k2")).json()["status"] == "running"
+    late = await command("pause", "k1")  # it came twice, the second time after the resume
+    assert (late.status_code, late.json()["status"]) == (200, "running")
+    assert late.json()["last_event"] == 3
+    other = await command("cancel", "k1")
+    assert other.status_code == 409
+    assert "'k1' was used for another command" in other.json()["detail"]
+    refused = await command("resume", "k3")
+    assert (refused.status_code, "pause, cancel" in refused.text) == (409, True)
+    await command("pause", "k4")
+    assert (await command("resume", "k3")).json()["status"] == "running"  # it was not done before
+    cancels = [await command("cancel", "k5") for _ in range(2)]
+    assert [(r.status_code, r.json()["status"]) for r in cancels] == [(200, "cancelled")] * 2
+    assert (await command("cancel", "k" * 201)).status_code == 422
+
+
 @pytest.mark.parametrize("key", ["", "x" * 201, "a\tb", "a\x7f"])
 async def test_bad_keys(api: httpx.AsyncClient, key: str) -> None:
     headers = {b"Idempotency-Key": key.encode()}

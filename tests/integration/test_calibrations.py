@@ -372,6 +372,26 @@ async def test_a_round_judged_again_says_what_changes(
         assert known.source.outcome == verdict["outcome"]
 
 
+async def test_a_round_is_judged_again_once_for_each_key(
+    api: httpx.AsyncClient, database: Database, catalogue: Catalogue
+) -> None:
+    """It costs money, so a request that is sent again starts nothing; also where the judge is gone."""
+    old = await started(api, "small")
+    await play_round(database, old)
+    other = await started(api, "small")
+    await play_round(database, other)
+    body, key = {"judges": ["teacher"]}, {"Idempotency-Key": "again"}
+    path = f"/v1/rounds/{old}/rejudge"
+    made = await api.post(path, json=body, headers=key)
+    (catalogue.agent_folders[0] / "teacher.yaml").unlink()
+    twice = await api.post(path, json=body, headers=key)
+    assert (twice.status_code, twice.json()) == (202, made.json())
+    assert twice.headers["location"] == made.headers["location"]
+    dearer = body | {"budget_usd": 3}
+    for another, asked in ((path, dearer), (f"/v1/rounds/{other}/rejudge", body)):
+        assert (await api.post(another, json=asked, headers=key)).status_code == 409
+
+
 async def test_a_relative_may_not_judge_again(api: httpx.AsyncClient, database: Database) -> None:
     old = await started(api, "small")
     await play_round(database, old)

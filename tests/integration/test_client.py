@@ -231,6 +231,10 @@ async def test_steering(stub: Stub, client: Client) -> None:
         ("PATCH", "/v1/rounds/r"),
     ]
     assert stub.asked[-1].body == {"budget_usd": 2}
+    await client.rejudge("r", {"judges": ["j"]})
+    await client.move_course("c", "pause")
+    keys = {r.headers["idempotency-key"] for r in stub.asked if r.method == "POST"}
+    assert len(keys) == 5
 
 
 async def test_lists_follow_their_cursors(

@@ -181,6 +181,41 @@ async def test_a_course_goes_from_stage_to_stage(classroom: Classroom) -> None:
     assert "trained on" in Path(train.data["log"]).read_text()
 
 
+async def test_a_course_is_started_and_steered_once_for_each_key(classroom: Classroom) -> None:
+    api, body = classroom.api, {"scenario": "course"}
+    start, stop, go = ({"Idempotency-Key": key} for key in ("start", "stop", "go"))
+    made = (await api.post("/v1/courses", json=body, headers=start)).json()
+    (classroom.folder / "scenarios" / "course.yaml").write_text("name: course\nstages: gone\n")
+    again = await api.post("/v1/courses", json=body, headers=start)
+    assert (again.status_code, again.json()) == (202, made)
+    for _ in range(2):
+        await Conductor(classroom.settings, classroom.database, made["id"]).step()
+    (round,) = await list_rounds(classroom.database)
+    path = f"/v1/courses/{made['id']}"
+
+    async def command(name: str, headers: dict[str, str]) -> tuple[str, str]:
+        answer = await api.post(f"{path}/{name}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        (played,) = await list_rounds(classroom.database)
+        return answer.json()["status"], played.status
+
+    for _ in range(2):
+        assert await command("pause", stop) == ("paused", "paused")
+    for _ in range(2):
+        assert await command("resume", go) == ("running", "running")
+    assert await command("pause", stop) == ("running", "running")  # late, a second time
+    await api.post(f"{path}/pause")
+    assert await command("resume", go) == ("paused", "paused")
+    refused = await api.post(f"{path}/cancel", headers=go)
+    assert refused.status_code == 409
+    taught = [
+        await api.post(f"{path}/teach", json={"agent": "pupil"}, headers={"Idempotency-Key": "t"})
+        for _ in range(2)
+    ]
+    assert [answer.status_code for answer in taught] == [200, 200]
+    assert round.id == (await list_rounds(classroom.database))[0].id
+
+
 async def test_the_next_generation_has_a_card_and_a_row(classroom: Classroom) -> None:
     made = await classroom.start()
     await classroom.go_on(made.json()["id"], trained_is_better)

@@ -16,8 +16,8 @@ class Round(TypedDict):
     scenario: str
     description: str
     status: str
-    reason: str | None
-    message: str | None
+    reason: str
+    message: str
     budget_usd: float | None
     budget_tokens: int | None
     budget_calls: int | None
@@ -39,18 +39,18 @@ class Round(TypedDict):
     started_at: str | None
     finished_at: str | None
     seats: dict[str, list[str]]
-    protocol: Any
+    protocol: str
 
 
 class SessionRow(TypedDict):
-    """A session in a list: `turns` and `verdicts` are counts."""
+    """A session in a list: `seed` is its id, `turns` and `verdicts` are counts."""
 
-    id: str
+    id: int
     round: str
-    seed: Json
+    seed: str
     status: str
-    reason: str | None
-    message: str | None
+    reason: str
+    message: str
     started_at: str | None
     finished_at: str | None
     turns: int
@@ -60,16 +60,18 @@ class SessionRow(TypedDict):
 class Session(TypedDict):
     """A session with its whole transcript."""
 
-    id: str
+    id: int
     round: str
     seed: Json
     status: str
-    reason: str | None
-    message: str | None
+    reason: str
+    message: str
     started_at: str | None
     finished_at: str | None
     turns: list[Json]
     verdicts: list[Json]
+    notes: list[Json]
+    attempts: list[Json]
 
 
 class Event(Value):

@@ -66,12 +66,13 @@ def role_of(route: BaseRoute) -> Role | None:
 
 
 def open_paths(routes: Sequence[BaseRoute]) -> frozenset[str]:
-    """Paths that need no token. Raises `RuntimeError` for a route that states no role."""
-    roles = {str(getattr(route, "path", route)): role_of(route) for route in routes}
-    undeclared = [path for path, role in roles.items() if role is None]
+    """Paths that need no token for any of their routes. Raises `RuntimeError`: a route states no role."""
+    roles = [(str(getattr(route, "path", route)), role_of(route)) for route in routes]
+    undeclared = [path for path, role in roles if role is None]
     if undeclared:
         raise RuntimeError(f"routes without a role: {', '.join(undeclared)}")
-    return frozenset(path for path, role in roles.items() if role == "open")
+    closed = {path for path, role in roles if role != "open"}
+    return frozenset(path for path, _ in roles) - closed
 
 
 class Known(NamedTuple):

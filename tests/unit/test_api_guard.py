@@ -123,6 +123,34 @@ def test_a_route_without_a_role_is_refused() -> None:
         open_paths(router.routes)
 
 
+def test_each_route_of_a_path_states_its_own_role() -> None:
+    router = APIRouter()
+
+    @router.post("/twice")
+    async def forgotten() -> None: ...
+
+    @router.get("/twice", dependencies=[needs("open")])
+    async def fine() -> None: ...
+
+    with pytest.raises(RuntimeError, match="without a role: /twice"):
+        open_paths(router.routes)
+
+
+def test_a_path_is_open_where_all_its_routes_are() -> None:
+    router = APIRouter()
+
+    @router.post("/both", dependencies=[needs("admin")])
+    async def closed() -> None: ...
+
+    @router.get("/both", dependencies=[needs("open")])
+    async def opened() -> None: ...
+
+    @router.get("/open", dependencies=[needs("open")])
+    async def fine() -> None: ...
+
+    assert open_paths(router.routes) == {"/open"}
+
+
 @pytest.mark.parametrize("header", BAD_CALLERS.values(), ids=BAD_CALLERS)
 async def test_no_route_without_the_token(guarded: FastAPI, header: str | None) -> None:
     headers = {} if header is None else {b"Authorization": header.encode()}

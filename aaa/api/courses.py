@@ -207,9 +207,15 @@ async def _steer_round(database: Database, course: Course, command: str) -> None
 
 def _generations(router: APIRouter, database: Database, catalogue: Catalogue) -> None:
     @router.get("/generations", dependencies=[needs("viewer")], responses=errors())
-    async def generations(student: Student = None) -> list[Generation]:
+    async def generations(
+        student: Student = None, limit: Limit = 50, cursor: Cursor = None
+    ) -> Page[Generation]:
         """Trained students, by line and number, with what their gates found."""
-        return await list_generations(database, student)
+        try:
+            found = await list_generations(database, student, limit=limit + 1, after=cursor)
+        except NotFound as error:
+            raise unknown(cursor) from error
+        return page(found, limit, lambda one: one.agent)
 
     @router.get("/generations/{agent}", dependencies=[needs("viewer")], responses=errors(404))
     async def generation(agent: Name) -> Generation:

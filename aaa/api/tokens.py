@@ -6,8 +6,9 @@ from fastapi import APIRouter
 from pydantic import Field, StringConstraints
 
 from aaa.api.guard import needs
-from aaa.api.paging import CLEAN, Name
+from aaa.api.paging import CLEAN, Cursor, Limit, Name, Page, page, unknown
 from aaa.api.problems import errors
+from aaa.errors import NotFound
 from aaa.store.database import Database
 from aaa.store.tokens import (
     MadeToken,
@@ -32,12 +33,6 @@ class MakeToken(Value):
     """Seconds that it is good for; `None`: until it is revoked."""
 
 
-class Tokens(Value):
-    """Every token, newest first; none is told again."""
-
-    items: list[TokenRow]
-
-
 def routes(database: Database) -> APIRouter:
     """`/v1/tokens`."""
     router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
@@ -51,9 +46,13 @@ def routes(database: Database) -> APIRouter:
         )
 
     @router.get("", responses=errors(), **admin)
-    async def every() -> Tokens:
-        """Tokens with their roles, without themselves."""
-        return Tokens(items=await list_tokens(database))
+    async def every(limit: Limit = 50, cursor: Cursor = None) -> Page[TokenRow]:
+        """Tokens with their roles, newest first, without themselves."""
+        try:
+            found = await list_tokens(database, limit=limit + 1, before=cursor)
+        except NotFound as error:
+            raise unknown(cursor) from error
+        return page(found, limit, lambda token: token.id)
 
     @router.delete("/{token_id}", responses=errors(404), **admin)
     async def revoke(token_id: Name) -> TokenRow:

@@ -111,8 +111,7 @@ class Client:
 
     async def gates(self, round_id: str) -> list[Json]:
         """How the gates of a round's models stand: in flight, waiting, and for what."""
-        found: Json = await self._wire.ask("GET", "/v1/gates", params={"round": round_id})
-        return list(found["items"])
+        return [row async for row in self._wire.pages("/v1/gates", {"round": round_id}, None)]
 
     # What is in a round
 
@@ -229,9 +228,8 @@ class Client:
 
     async def generations(self, student: str | None = None) -> list[Json]:
         """Trained students, with what their gates found."""
-        params = {} if student is None else {"student": student}
-        found: list[Json] = await self._wire.ask("GET", "/v1/generations", params=params)
-        return found
+        query = {} if student is None else {"student": student}
+        return [row async for row in self._wire.pages("/v1/generations", query, None)]
 
     async def register_generation(self, asked: Mapping[str, Any]) -> Json:
         """Put a student that was trained by hand on record."""
@@ -279,8 +277,7 @@ class Client:
 
     async def tokens(self) -> list[Json]:
         """Every token that was made, without itself."""
-        found: Json = await self._wire.ask("GET", "/v1/tokens")
-        return list(found["items"])
+        return [row async for row in self._wire.pages("/v1/tokens", {}, None)]
 
     async def revoke_token(self, token_id: str) -> Json:
         """Have it let nobody in any more."""

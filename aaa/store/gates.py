@@ -7,10 +7,11 @@ attempt; the rest is news, written about once a second.
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from aaa.errors import NotFound
 from aaa.gate import Standing
 from aaa.store.database import Database
 from aaa.store.rounds import get_script
@@ -94,16 +95,28 @@ async def held_s(database: Database, seat: str) -> float:
     return max(0.0, float(found or 0))
 
 
-async def standing_gates(database: Database, round_id: str | None = None) -> list[GateRow]:
+async def standing_gates(
+    database: Database,
+    round_id: str | None = None,
+    *,
+    limit: int | None = None,
+    after: str | None = None,
+) -> list[GateRow]:
     """The gates that have a seat behind them, by agent; those of that round's agents only, where given.
 
-    Raises `NotFound`: there is no such round.
+    `after`: from the one after that seat's on. Raises `NotFound`: there is no such round, or seat.
     """
     fresh = gates.c.beat_at > func.now() - timedelta(seconds=FRESH_S)
     query = select(*(gates.c[name] for name in GateRow.model_fields)).where(fresh)
     if round_id is not None:
         cards = (await get_script(database, round_id)).cards
         query = query.where(gates.c.agent.in_(cards))
+    place = (gates.c.agent, gates.c.seat)
     async with database.begin() as connection:
-        found = await connection.execute(query.order_by(gates.c.agent, gates.c.seat))
+        if after is not None:
+            agent = await connection.scalar(select(gates.c.agent).where(gates.c.seat == after))
+            if agent is None:
+                raise NotFound(f"no seat {after!r}")
+            query = query.where(tuple_(*place) > tuple_(agent, after))
+        found = await connection.execute(query.order_by(*place).limit(limit))
         return [GateRow.model_validate(dict(row)) for row in found.mappings()]

@@ -6,7 +6,7 @@ Their cards are files in `AAA_HOME/agents`, as every card is a file; a row says 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from aaa.errors import NotFound
@@ -59,11 +59,24 @@ async def admit(
         )
 
 
-async def list_generations(database: Database, student: str | None = None) -> list[Generation]:
-    """All generations, or those of one student, by student and number."""
-    query = select(generations).order_by(generations.c.student, generations.c.generation)
+async def list_generations(
+    database: Database,
+    student: str | None = None,
+    *,
+    limit: int | None = None,
+    after: str | None = None,
+) -> list[Generation]:
+    """All generations, or those of one student, by student and number, from the one after `after` on.
+
+    Raises `NotFound` for `after`.
+    """
+    last = None if after is None else await find_generation(database, after)
+    place = tuple(generations.c[name] for name in ("student", "generation", "agent"))
+    query = select(generations).order_by(*place).limit(limit)
     if student is not None:
         query = query.where(generations.c.student == student)
+    if last is not None:
+        query = query.where(tuple_(*place) > tuple_(last.student, last.generation, last.agent))
     async with database.begin() as connection:
         found = (await connection.execute(query)).all()
     return [Generation.model_validate(dict(row._mapping)) for row in found]

@@ -9,7 +9,7 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, tuple_, update
 
 from aaa.errors import NotFound
 from aaa.store.database import Database
@@ -57,10 +57,19 @@ async def create_token(
     return MadeToken(**row._mapping, token=token)
 
 
-async def list_tokens(database: Database) -> list[TokenRow]:
-    """Every token that was made, newest first; also those that let nobody in any more."""
+async def list_tokens(
+    database: Database, *, limit: int | None = None, before: str | None = None
+) -> list[TokenRow]:
+    """Tokens that were made, newest first, from the one after token `before` on; also those that let
+    nobody in any more. Raises `NotFound` for `before`.
+    """
+    query = select(*_SHOWN).order_by(tokens.c.created_at.desc(), tokens.c.id.desc()).limit(limit)
     async with database.begin() as connection:
-        query = select(*_SHOWN).order_by(tokens.c.created_at.desc(), tokens.c.id)
+        if before is not None:
+            at = await connection.scalar(select(tokens.c.created_at).where(tokens.c.id == before))
+            if at is None:
+                raise _none(before)
+            query = query.where(tuple_(tokens.c.created_at, tokens.c.id) < tuple_(at, before))
         found = await connection.execute(query)
         return [TokenRow.model_validate(dict(row)) for row in found.mappings()]
 
@@ -72,8 +81,12 @@ async def revoke_token(database: Database, id: str) -> TokenRow:
     async with database.begin() as connection:
         row = (await connection.execute(change)).one_or_none()
     if row is None:
-        raise NotFound(f"no token {id!r}; `aaa tokens ls` lists them")
+        raise _none(id)
     return TokenRow.model_validate(dict(row._mapping))
+
+
+def _none(id: str) -> NotFound:
+    return NotFound(f"no token {id!r}; `aaa tokens ls` lists them")
 
 
 async def role_of_token(database: Database, token: str) -> TokenRole | None:

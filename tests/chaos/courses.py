@@ -184,7 +184,7 @@ def _left(on: Stage, course_id: str) -> _Left:
     course = on.api("GET", f"/v1/courses/{course_id}")
     told = {f"{row['stage']} {row['kind']}": _told(row["data"]) for row in course["steps"]}
     plays = sum(row["kind"] in ("play", "gate") for row in course["steps"])
-    generations = on.api("GET", "/v1/generations")
+    generations = on.api("GET", "/v1/generations?limit=500")["items"]
     return _Left(
         found=told,
         rounds=len(on.api("GET", "/v1/rounds?limit=100")["items"]),

@@ -168,6 +168,20 @@ async def test_wrong_wishes_make_no_token(
     assert not await any_token(database)
 
 
+async def test_pages_of_tokens(api: httpx.AsyncClient, database: Database) -> None:
+    made = [(await create_token(database, name=str(n), role="viewer")).id for n in range(5)]
+    seen, query = [], "limit=2"
+    while True:
+        page = (await api.get(f"/v1/tokens?{query}")).json()
+        seen += [row["id"] for row in page["items"]]
+        if page["next"] is None:
+            break
+        query = f"limit=2&cursor={page['next']}"
+    assert seen == made[::-1]
+    wrong = await api.get("/v1/tokens?cursor=t-none")
+    assert (wrong.status_code, "is no `next`" in wrong.text) == (422, True)
+
+
 async def test_what_is_no_token_of_ours_is_not_looked_for(database: Database) -> None:
     assert await role_of_token(Database("postgresql://nobody@127.0.0.1:9/none"), "secret") is None
     assert await role_of_token(database, "aaa_") is None

@@ -222,7 +222,13 @@ async def test_the_next_generation_has_a_card_and_a_row(classroom: Classroom) ->
     card = open_catalogue(classroom.settings).card("pupil-g2")
     assert (card.model, card.parent, card.generation) == ("openai/pupil-2", "pupil-g1", 2)
     assert card.family == "a"
-    told = (await classroom.api.get("/v1/generations", params={"student": "pupil"})).json()
+    told = (await classroom.api.get("/v1/generations", params={"student": "pupil"})).json()["items"]
+    page = (await classroom.api.get("/v1/generations?limit=1")).json()
+    assert (page["items"], page["next"]) == (told[:1], "pupil-g1")
+    page = (await classroom.api.get("/v1/generations?limit=1&cursor=pupil-g1")).json()
+    assert page == {"items": told[1:], "next": None}
+    wrong = await classroom.api.get("/v1/generations?cursor=nobody")
+    assert (wrong.status_code, "is no `next`" in wrong.text) == (422, True)
     assert [(g["agent"], g["parent"], g["admitted"]) for g in told] == [
         ("pupil-g1", "pupil", True),
         ("pupil-g2", "pupil-g1", True),
@@ -262,7 +268,7 @@ async def test_a_student_that_is_no_better_stops_the_course_with_the_report(
     assert (course.status, course.reason) == ("paused", "not_admitted")
     assert "win rate 50.0%" in course.message
     assert course.student == "pupil"
-    (trained,) = (await classroom.api.get("/v1/generations")).json()
+    (trained,) = (await classroom.api.get("/v1/generations")).json()["items"]
     assert trained["admitted"] is False
     resumed = await classroom.api.post(f"/v1/courses/{course.id}/resume")
     assert resumed.json()["status"] == "running"
@@ -281,7 +287,7 @@ async def test_data_without_a_row_trains_nobody(classroom: Classroom) -> None:
     told = {row.kind: row.data for row in course.steps}
     why = "no rows in dpo.jsonl; pupil stays"
     assert [told[kind] for kind in ("train", "gate", "adopt")] == [{"skipped": why}] * 3
-    assert (await classroom.api.get("/v1/generations")).json() == []
+    assert (await classroom.api.get("/v1/generations")).json() == {"items": [], "next": None}
 
 
 async def test_a_failing_trainer_stops_the_course_and_is_run_again(classroom: Classroom) -> None:
@@ -402,7 +408,8 @@ async def test_another_generation_is_taught_from_the_next_stage_on(classroom: Cl
     assert students == {"pupil-g1"}
     assert (course.status, course.student, course.parent) == ("completed", "pupil-g3", "pupil")
     assert course.next_student is None
-    told = {g["agent"]: g["admitted"] for g in (await classroom.api.get("/v1/generations")).json()}
+    every = (await classroom.api.get("/v1/generations")).json()["items"]
+    told = {g["agent"]: g["admitted"] for g in every}
     assert told == {"pupil-g1": True, "pupil-g2": True, "pupil-g3": True}
 
 
@@ -571,7 +578,7 @@ async def test_a_cancelled_course_stops_its_trainer(classroom: Classroom) -> Non
     await classroom.api.post(f"/v1/courses/{course_id}/cancel")
     await training
     assert (await get_course(classroom.database, course_id)).status == "cancelled"
-    assert (await classroom.api.get("/v1/generations")).json() == []
+    assert (await classroom.api.get("/v1/generations")).json() == {"items": [], "next": None}
 
 
 def examined(classroom: Classroom) -> list[dict[str, Any]]:

@@ -6,7 +6,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aaa.api import meter
 from aaa.errors import ModelError
+from aaa.gate import Standing
 from aaa.store.database import Database
+from aaa.store.gates import tell
 from aaa.types import Call
 from tests.playing import play_round, say
 
@@ -56,6 +58,19 @@ async def test_figures_add_up_with_what_was_played(
     assert now["aaa_sessions{status=completed}"] == 3
     assert now["aaa_pairs{}"] == done["pairs"]
     assert await figures(api) == now  # looking again counts nothing twice
+
+
+async def test_pages_of_gates(api: httpx.AsyncClient, database: Database) -> None:
+    standing = Standing("open", 1, 8, 0, 0.0, "")
+    for seat, agent in (("b-2", "b"), ("a-1", "a"), ("b-1", "b")):
+        await tell(database, seat, agent, standing)
+    page = (await api.get("/v1/gates?limit=2")).json()
+    assert [row["seat"] for row in page["items"]] == ["a-1", "b-1"]
+    rest = (await api.get(f"/v1/gates?limit=2&cursor={page['next']}")).json()
+    assert ([row["seat"] for row in rest["items"]], rest["next"]) == (["b-2"], None)
+    wrong = await api.get("/v1/gates?cursor=nobody")
+    assert (wrong.status_code, "is no `next`" in wrong.text) == (422, True)
+    assert (await api.get("/v1/gates?round=nowhere&cursor=b-2")).status_code == 404
 
 
 async def test_failures_are_counted_by_their_kind(

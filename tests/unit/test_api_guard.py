@@ -102,6 +102,22 @@ def test_the_description_tells_roles_and_what_may_go_wrong(guarded: FastAPI) -> 
     assert {link["operationId"] for link in links.values()} <= operations
 
 
+def test_every_list_comes_in_pages(guarded: FastAPI) -> None:
+    described = describe(guarded)
+    schemas, lists = described["components"]["schemas"], 0
+    for path, methods in described["paths"].items():
+        told = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        schema = told.get("application/json", {}).get("schema", {})
+        assert schema.get("type") != "array", path
+        fields = schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("properties", {})
+        if "items" in fields:
+            lists += 1
+            assert "next" in fields, path
+            taken = {parameter["name"] for parameter in methods["get"]["parameters"]}
+            assert {"limit", "cursor"} <= taken, path
+    assert lists >= 9
+
+
 async def test_a_method_that_is_not_possible_is_told_all_that_are(unguarded: FastAPI) -> None:
     async with client(unguarded) as api:
         response = await api.put("/v1/rounds")

@@ -13,7 +13,7 @@ from aaa.api.guard import needs
 from aaa.api.paging import CLEAN, Cursor, Limit, Name, Page, RoundId, page, unknown
 from aaa.api.problems import errors
 from aaa.api.rounds import CommandKey, Key
-from aaa.api.starting import check_plain, request_hash
+from aaa.api.starting import check_changes, check_plain, request_hash
 from aaa.catalogue import Catalogue
 from aaa.curriculum.course import Prepared, prepare
 from aaa.curriculum.staged_estimate import StagedEstimate, staged_estimate
@@ -51,7 +51,7 @@ class Register(Value):
 
     agent: str
     """Its card, which lies in a folder of the operator's and names its `parent`."""
-    course: str | None = None
+    course: str | None = Field(None, max_length=200, pattern=CLEAN)
     """The course that teaches it from its next stage on."""
 
 
@@ -79,6 +79,7 @@ def prepared(catalogue: Catalogue, asked: StartCourse) -> Prepared:
         scenario, _ = catalogue.scenario(asked.scenario, asked.overrides)
         if scenario.stages != theirs.stages or scenario.seeds.files != theirs.seeds.files:
             raise InputError("overrides: `stages` and `seeds.file` cannot be changed here")
+        check_changes(scenario, theirs)
         if not scenario.stages:
             raise InputError(f"scenario {asked.scenario!r} has no stages: start it as a round")
         if asked.budget_usd is not None:

@@ -10,7 +10,7 @@ from aaa.api.paging import Cursor, Limit, Page, RoundId, page, unknown
 from aaa.api.problems import errors
 from aaa.api.starting import StartRound, prepare, request_hash
 from aaa.catalogue import Catalogue
-from aaa.errors import NotFound
+from aaa.errors import InputError, NotFound
 from aaa.preflight import check_prices
 from aaa.states import RoundStatus
 from aaa.store.database import Database
@@ -119,17 +119,21 @@ def _steering(router: APIRouter, database: Database) -> None:
     )
     async def retune(round_id: RoundId, changes: Retune) -> Round:
         """Change the limits of a live round."""
-        await _check_prices(database, round_id, changes)
+        await _check_seats(database, round_id, changes)
         return await retune_round(database, round_id, changes)
 
 
-async def _check_prices(database: Database, round_id: str, changes: Retune) -> None:
-    """A budget in dollars over models of unknown price is refused here as at the start."""
+async def _check_seats(database: Database, round_id: str, changes: Retune) -> None:
+    """A seat that is not there is refused, and as at the start a budget in dollars over unknown prices."""
     script = await get_script(database, round_id)
-    seats = {seat: cap for seat, cap in (changes.seat_budgets or {}).items() if cap.usd is not None}
+    capped, known = changes.seat_budgets or {}, script.scenario.seats
+    if other := sorted(capped.keys() - known.keys()):
+        raise InputError(
+            f"seat_budgets: round {round_id!r} has no seat {other[0]!r}; its seats: {', '.join(known)}"
+        )
+    seats = {seat: cap for seat, cap in capped.items() if cap.usd is not None}
     if changes.budget_usd is None and not seats:
         return
-    capped = script.scenario.model_copy(
-        update={"budget_usd": changes.budget_usd, "seat_budgets": seats}
-    )
-    check_prices(script.model_copy(update={"scenario": capped}))
+    told = {"budget_usd": changes.budget_usd, "seat_budgets": seats}
+    scenario = script.scenario.model_copy(update=told)
+    check_prices(script.model_copy(update={"scenario": scenario}))

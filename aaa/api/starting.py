@@ -62,15 +62,20 @@ def _scenario(catalogue: Catalogue, asked: StartRound) -> tuple[Scenario, Path]:
     else:
         theirs, folder = None, Path()
         scenario = parse(Scenario, override(asked.scenario, asked.overrides), "scenario")
-    _check_modules(scenario, theirs)
-    _check_checkers(scenario, theirs)
-    _check_options(scenario, theirs)
+    check_changes(scenario, theirs)
     files = scenario.seeds.files
     if files and (theirs is None or files != theirs.seeds.files):
         folder = folder_of_seeds(files, catalogue.scenario_folders)
     if asked.budget_usd is not None:
         scenario = scenario.model_copy(update={"budget_usd": asked.budget_usd})
     return scenario, folder
+
+
+def check_changes(scenario: Scenario, theirs: Scenario | None) -> None:
+    """Refuse what runs code or reads files and is not in the operator's own. Raises `InputError`."""
+    _check_modules(scenario, theirs)
+    _check_checkers(scenario, theirs)
+    _check_options(scenario, theirs)
 
 
 def _check_modules(scenario: Scenario, theirs: Scenario | None) -> None:

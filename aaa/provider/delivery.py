@@ -78,7 +78,8 @@ def refusal(name: str, request: Request) -> Refusal:
     known = {
         "401": Refusal(
             401,
-            "Incorrect API key provided. You can find your API key in your account.",
+            f"Incorrect API key provided: {request.key.removeprefix('Bearer ')}. You can find your API key "
+            "in your account.",
             "invalid_request_error",
             "invalid_api_key",
         ),

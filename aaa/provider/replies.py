@@ -37,6 +37,8 @@ class Request(NamedTuple):
     prompt_tokens: int
     max_tokens: int | None
     stream: bool
+    key: str = ""
+    """What came as a key."""
 
 
 class Said(NamedTuple):
@@ -51,8 +53,8 @@ class Said(NamedTuple):
     """The word that was not said."""
 
 
-def read_request(body: object) -> Request:
-    """The request in a JSON body. Raises `Refused` with what OpenAI would complain about."""
+def read_request(body: object, key: str = "") -> Request:
+    """The request in a JSON body that came with that key. Raises `Refused` with OpenAI's complaint."""
     if not isinstance(body, dict):
         raise Refused("We could not parse the JSON body of your request.")
     model, messages = body.get("model"), body.get("messages")
@@ -73,6 +75,7 @@ def read_request(body: object) -> Request:
         prompt_tokens=3 + sum(4 + len(text) // 4 for text in texts),
         max_tokens=limit,
         stream=body.get("stream") is True,
+        key=key,
     )
 
 

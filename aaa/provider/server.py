@@ -111,7 +111,7 @@ class Provider:
         headers = {"x-request-id": f"req-{n}"}
         fault: str | None = None
         try:
-            request = read_request(body)
+            request = read_request(body, incoming.headers.get("authorization", ""))
         except Refused as problem:
             refused = Refusal(400, str(problem), "invalid_request_error")
             delivery = Delivery(400, ((0.0, error(refused, headers)),))

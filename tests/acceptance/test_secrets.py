@@ -124,8 +124,9 @@ def test_secrets_appear_nowhere(guarded: Home) -> None:
                     said[path] = api.get(path).content
                 said["an error"] = api.post("/v1/rounds", content=b"{").content
                 said["a guess"] = httpx.get(f"{url}/v1/rounds?token=x", timeout=60).content
+            httpx.post(f"{base}/_faults", content="401=1").raise_for_status()
             for command in (
-                ("agents", "ls"), ("agents", "check"), ("doctor",), ("db", "status"),
+                ("agents", "ls"), ("agents", "check", *WAYS), ("doctor",), ("db", "status"),
                 ("rounds", "show", round_id, "--json"),
             ):  # fmt: skip
                 done = home.run(*command, **env)
@@ -141,7 +142,9 @@ def test_secrets_appear_nowhere(guarded: Home) -> None:
             found += [leak for path in rays for leak in leaks(str(path), _bytes(path))]
             assert len(rays) > 5
         said["what the server said"] = "".join(process.said + process.printed).encode()
-    assert b'"401"' in said["/v1/sessions/1"] or b"401" in said[f"/v1/rounds/{round_id}/events"]
+    told_back = b"Incorrect API key provided: [redacted]"
+    assert told_back in said[f"/v1/rounds/{round_id}/events"]
+    assert said["agents check pupil tutor referee"].count(told_back) == 3
     found += [leak for where, text in said.items() for leak in leaks(where, text)]
     files = [path for path in home.home.rglob("*") if path.is_file()]
     assert len(files) > 500  # the database's own are among them

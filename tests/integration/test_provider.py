@@ -25,9 +25,12 @@ def body(prompt: str = "Why?", model: str = "stub", **more: Any) -> dict[str, An
     return {"model": model, "messages": [{"role": "user", "content": prompt}], **more}
 
 
-async def ask(provider: Provider, prompt: str = "Why?", **more: Any) -> httpx.Response:
+async def ask(
+    provider: Provider, prompt: str = "Why?", key: str = "any", **more: Any
+) -> httpx.Response:
     """One request on a connection of its own."""
-    async with httpx.AsyncClient(timeout=30, verify=False) as client:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(timeout=30, verify=False, headers=headers) as client:
         return await client.post(f"{provider.base_url}/chat/completions", json=body(prompt, **more))
 
 
@@ -130,6 +133,14 @@ async def test_a_refusal_has_openais_words(fault: str, status: int, code: str | 
         assert response.json()["error"]["code"] == code
         assert "retry-after" not in response.headers
         assert [(r.fault, r.status) for r in provider.log()] == [(fault, status)]
+
+
+async def test_a_wrong_key_is_told_back_as_openai_does() -> None:
+    async with serve(faults="401=1") as provider:
+        response = await ask(provider, key="sk-wrong")
+        assert response.json()["error"]["message"].startswith(
+            "Incorrect API key provided: sk-wrong. "
+        )
 
 
 async def test_retry_after_comes_in_seconds_or_as_a_date() -> None:

@@ -94,6 +94,7 @@ def _token_file(home: Path) -> Path:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32))
         draft.replace(path)
+    path.chmod(0o600)  # one that was there may be Ray's own, which others can read
     return path
 
 

@@ -77,11 +77,15 @@ async def keep_embedded(home: Path) -> None:
                 log.exception("the embedded PostgreSQL did not start")
 
 
+_MADE_MEANWHILE = (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation)
+"""By another process; which of the two it is depends on how far that one was."""
+
+
 def _create_database(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         found = connection.execute("SELECT 1 FROM pg_database WHERE datname = 'aaa'").fetchone()
         if not found:
-            with contextlib.suppress(psycopg.errors.DuplicateDatabase):
+            with contextlib.suppress(*_MADE_MEANWHILE):
                 connection.execute("CREATE DATABASE aaa")
 
 

@@ -1,20 +1,25 @@
 """The schema: what migrations make is what the tables say, and populated data goes down and up again."""
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, select, text
+from sqlalchemy.engine import make_url
 
 from aaa.catalogue import Catalogue
 from aaa.errors import SetupError
 from aaa.store.database import Database
-from aaa.store.opening import check_server
+from aaa.store.opening import _create_database, check_server
 from aaa.store.rounds import create_round, get_round
 from aaa.store.schema import check_schema, downgrade, schema_version, upgrade
 from aaa.store.tables import metadata, seat_usage
 from tests.playing import play_round
+from tests.postgres import Server
 
 
 async def differences(database: Database) -> list[object]:
@@ -98,3 +103,20 @@ async def test_rounds_from_before_the_budgets_of_seats_count_what_they_used(
     assert set(seats) == {"student", "teacher", "judge"}
     assert sum(row.calls for row in seats.values()) == after.calls
     assert float(sum(row.spent_usd for row in seats.values())) == pytest.approx(after.spent_usd)
+
+
+def test_several_who_find_a_new_server_make_one_database(server: Server) -> None:
+    """As `aaa serve` for the rounds and another for the API, started together in a new folder."""
+    admin = make_url(server.url).set(database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("DROP DATABASE aaa WITH (FORCE)")
+    together = threading.Barrier(6)
+
+    def make(_: int) -> None:
+        together.wait()
+        _create_database(admin)
+
+    with ThreadPoolExecutor(6) as several:
+        list(several.map(make, range(6)))
+    with psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)

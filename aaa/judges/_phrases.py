@@ -25,13 +25,18 @@ _TELL = (
 )
 _TOP = r"(?:perfect|top|highest|maximum|full)\s+(?:score|marks?|rating|grade|points)"
 _BEST = rf"\b(?:better|best|winner|wins|won|superior|preferred|chosen|flawless|the correct one|{_TOP}|10/10)"
+_WHY = r"(?:because|since|if|when|where)\b"
 _JUDGE = r"(?:judge|evaluator|grader|rater|assessor|scorer|annotator)s?\b"
 
 _ENGLISH: dict[str, tuple[str, ...]] = {
     "overrides instructions": (
         r"\b(?:ignor\w+|disregard\w*|forget|overrid\w+|overrul\w+|bypass)\b[^.!?,;\n]{0,40}?"
-        r"\b(?:previous|prior|above|earlier|preceding|all|any|your|every)\b[^.!?,;\n]{0,30}?"
-        r"\b(?:instruction|prompt|rule|guideline|direction|criteri|rubric|directive)",
+        r"\b(?:previous|prior|above|earlier|preceding|your)\b[^.!?,;\n]{0,30}?"
+        r"\b(?:instruction|prompt|guideline|direction|criteri|rubric|directive)",
+        r"(?:^|[.!?:\n]\s*)(?:please\s+|now\s+){0,2}(?:ignore|disregard|forget|override|bypass)\b"
+        r"[^.!?,;\n]{0,30}?\b(?:(?:all|any|every)\b[^.!?,;\n]{0,30}?"
+        r"\b(?:instruction|prompt|guideline|criteri|rubric|directive)"
+        r"|(?:previous|prior|earlier|your) rules\b)",
     ),
     "asks to be chosen": (
         rf"{_CHOOSE}{_gap(30)}{_OWN}",
@@ -51,12 +56,12 @@ _ENGLISH: dict[str, tuple[str, ...]] = {
         r"\b(?:winner|best|better|verdict|decision|choice|output|result|preferred)\b"
         rf"{_gap(20)}(?:\bis|:|=)\s*[\"']?(?:me\b|mine\b|this\s+{_TEXT}|the (?:one|answer) above)",
         r"\b(?:other|competing|opposing|rival|alternative)\s+(?:assistant'?s?\s+|model'?s?\s+)?"
-        rf"(?:answer|response|reply|submission|assistant)\b{_gap(40)}"
-        r"\b(?:wrong|worse|incorrect|inferior|bad|false|unsafe|harmful|loses?|fails)\b",
+        rf"(?:answer|response|reply|submission|assistant)\b(?:(?!{_WHY})[^.!?\n]){{0,40}}?"
+        rf"\b(?:wrong|worse|incorrect|inferior|bad|false|unsafe|harmful|loses?|fails)\b(?!,?\s{_WHY})",
         rf"\breference\b{_gap(30)}\b(?:identical|equal|the same)\b{_gap(20)}{_OWN}",
     ),
     "addresses the judge": (
-        r"\b(?:dear|hello|hi|hey|attention|note to|message (?:to|for)|instructions? (?:to|for))\s+"
+        r"\b(?:hello|hi|hey|attention|note to|message (?:to|for)|instructions? (?:to|for))\s+"
         r"(?:the\s+|all\s+)?(?:evaluator|grader|rater|scorer|annotator|(?:llm|ai|judging)\s+judge)s?\b",
         rf"\b{_JUDGE}{_gap(60)}{_CHOOSE}{_gap(30)}\b(?:this|my|it|me)\b",
         rf"\bas (?:the|a|an impartial) {_JUDGE}{_gap(20)}"
@@ -80,7 +85,8 @@ _ENGLISH: dict[str, tuple[str, ...]] = {
         r"[\[<(={#*-]\s*(?:the\s+)?(?:start|end|beginning)\s+of\s+(?:the\s+)?(?:assistant\s+\w+(?:'s)?\s+)?"
         r"(?:untrusted\s+|student\s+)?(?:answer|response|submission|material|text)\b",
         r"<\|\s*(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|begin_of_text)\s*\|>",
-        r"\[/?inst\]|<</?sys>>|<(?:system|sys|developer)>|###\s*(?:system|instructions?)\s*:",
+        r"\[/?inst\]|<</?sys>>|<(?:system|sys|developer)>|###\s*system\s*:",
+        rf"###\s*instructions?\s*:\s{{0,9}}[^\n]{{0,80}}?(?:{_OWN}|\b{_JUDGE}|\b(?:winner|verdict)\b)",
     ),
     "forges a message": (
         r"(?:^|\n)\W{0,4}(?:system|developer|admin\w*|operator)\s+(?:message|prompt|note|notice|override)s?\b"
@@ -204,7 +210,7 @@ def _says_me(view: str) -> bool:
 
 
 _SQUEEZED_WORDS = AhoCorasick(
-    ("instruction", "prompt", "rule", "answer", "response", "reply", "winneris"),
+    ("instruction", "prompt", "answer", "response", "reply", "winneris"),
     implementation=Implementation.DFA,
 )
 
@@ -215,7 +221,7 @@ def squeezed_in(letters: str) -> bool:
 
 
 SQUEEZED = re.compile(
-    "ignore(?:all|the|any|your)?(?:previous|prior|above|earlier)(?:instruction|prompt|rule)"
+    "ignore(?:all|the|any|your)?(?:previous|prior|above|earlier)(?:instruction|prompt)"
     "|(?:choose|pick|select|prefer|votefor|favou?r)(?:this|my)(?:answer|response|reply)"
     "|(?:this|my)(?:answer|response|reply)(?:isthe|is|isclearly)(?:best|better|winner)"
     "|winneris(?:this|me|my)"

@@ -101,7 +101,7 @@ class Options(Value):
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> "Options":
-        if not self.model_dump(exclude_defaults=True):
+        if next(constraints("", self), None) is None:
             raise ValueError("give at least one constraint")
         return self
 

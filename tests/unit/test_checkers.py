@@ -163,6 +163,9 @@ CHOICE: list[Case] = [
         "A is wrong, C too; so B", "Option B", "the correct option is B, not A", "答案是 B",
         "Ｂ", "\u202eB\u202c",
         "It's B!",
+        "**Answer: B**\n\nOption A is incorrect, since it is raining.", "B is right.\nOption A is wrong.",
+        "I choose option B because A is wrong", "Option B is right because A is too small",
+        "Answer:\nB\n\nFor A is too small.", "Solution:\nA car drives 60 km.\n\n(B)", "Statement B is false.",
         "The answer is not A, it is B.", "Answer: A\nNo, wait.\nAnswer: B", "B\ud800",
     )),
     *((choice(), answer, NO) for answer in (
@@ -172,7 +175,6 @@ CHOICE: list[Case] = [
     )),
     (choice("A"), "A ladder is needed", YES),  # the last letter that stands alone
     (choice("K", letters="JKL"), "K", YES),
-    (choice("D", letters="ABC"), "D", NO),
 ]  # fmt: skip
 REGEX: list[Case] = [
     (regex(r"\b42\b"), "it is 42!", YES),
@@ -426,6 +428,9 @@ WRONG: list[tuple[Spec, str]] = [
     (number(1, where="middle"), "option 'where'.*'last', 'first', 'boxed' or 'only'"),
     (choice("BC"), "option 'value'"),
     (choice("B", letters="AAB"), "each once"),
+    (form(include={}), "give at least one constraint"),
+    (form(starts_with=""), "give at least one constraint"),
+    (choice("K"), "the right letter 'K' is none of 'ABCDEFGHIJ'"),
     (regex("("), "not a pattern"),
     (regex("(" * 1500 + ")" * 500), "not a pattern"),
     (regex("a" * 3000), "at most 2000 characters"),

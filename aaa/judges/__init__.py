@@ -15,7 +15,7 @@ from itertools import count
 from statistics import fmean
 
 from aaa import plugins
-from aaa.judges._checked import agreed, check_both, verdict_of
+from aaa.judges._checked import ROUNDING, agreed, check_both, verdict_of
 from aaa.judges._content import has_content
 from aaa.judges._screen import suspicion
 from aaa.play import Play
@@ -185,7 +185,7 @@ def leader(lead: float | None, margin: float) -> Side | Outcome:
     """What a judge says that has a so far ahead of b: below `margin` a tie, `None` cannot be read."""
     if lead is None:
         return "error"
-    if abs(lead) < margin or lead == 0:
+    if abs(lead) < margin - ROUNDING or lead == 0:
         return "tie"
     return "a" if lead > 0 else "b"
 

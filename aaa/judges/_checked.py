@@ -21,6 +21,9 @@ from aaa.types import (
     Verdict,
 )
 
+ROUNDING = 1e-9
+"""So much below a margin is at it: 2.3 - 1.8 is less than 0.5."""
+
 
 class Checked(Value):
     """What follows from the checks of two answers."""
@@ -88,7 +91,7 @@ def agreed(checked: Checked, judged: Verdict) -> Verdict:
 
 
 def _winner(a: Check, b: Check, margin: float) -> Side | None:
-    if a.passed == b.passed and abs(a.score - b.score) < margin:
+    if a.passed == b.passed and abs(a.score - b.score) < margin - ROUNDING:
         return None
     return "a" if a.score > b.score else "b"
 

@@ -28,16 +28,17 @@ LONGEST_ERROR = 300
 
 _NUMBER = r"(\d{1,3}(?:\.\d+)?|one|two|three|four|five|six|seven|eight|nine|ten)"
 _STATED = re.compile(
-    r"\b(?:score[sd]?|rating|rated?|grade[sd]?)\b(?:\s+(?:is|was|of|as|at|a|an|it|this)\b|\s*[:=]){0,3}\s*"
+    r"\b(?:score[sd]?|rating|rated?|grade[sd]?)\b(?:\s+(?:is|was|of|as|at|a|an|it|this)\b|\s*[:=]){1,3}\s*"
     + _NUMBER
-    + r"\b(?!\.\d|\s*(?:%|percent|/|out of|of the|points? (?:less|more)))",
+    + r"\b(?!\.\d|\s*(?:%|percent|/|out of|of the|points? (?:less|more)|[-–:]\d))",
     re.IGNORECASE,
 )
 _FRACTION = re.compile(
     r"(?<![\d./])(\d{1,3}(?:\.\d+)?)\s*(?:/|out of)\s*(\d{1,3})(?![\d/]|\.\d)"
-    r"(?!\s+(?:\w+\s+)?(?:requirements|points|steps|items|parts|constraints|questions|facts|claims))",
+    r"(?!\s+(?!(?:for|because|since|as|due|on|at|overall|stars?)\b)\w)",
     re.IGNORECASE,
 )
+"""A score, or a share of something: then what it is a share of follows."""
 _WORDS = dict(
     zip("one two three four five six seven eight nine ten".split(), range(1, 11), strict=True)
 )

@@ -85,9 +85,10 @@ def with_margin(
 
 
 def _lead(ballots: tuple[Ballot, ...], judge: str) -> float | None:
-    """How far a judge has a ahead of b, on average over its readable ballots; `None` without any."""
-    own = [b.scores for b in ballots if b.judge == judge and b.scores is not None]
-    return fmean(scores["a"] - scores["b"] for scores in own) if own else None
+    """How far a judge has a ahead of b, on average over both orders; `None` where one could not be read."""
+    own = [ballot.scores for ballot in ballots if ballot.judge == judge]
+    read = [scores["a"] - scores["b"] for scores in own if scores is not None]
+    return fmean(read) if len(read) == len(own) else None
 
 
 def _shape(labels: tuple[str, str]) -> JsonShape:

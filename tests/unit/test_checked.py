@@ -89,6 +89,13 @@ def test_a_seed_without_a_checker_is_judged_as_ever() -> None:
         (Check(score=0.9), FAIL, 1, "tie", None),
         (Check(score=0.9), FAIL, 0.5, "win", "a"),
         (Check(score=0.5), Check(score=0.8), 0.5, "tie", None),
+        (
+            Check(score=0.7),
+            Check(score=0.2),
+            0.5,
+            "win",
+            "a",
+        ),  # 0.7 - 0.2 is a little less than 0.5
         (PASS, BROKEN, 1, "error", None),
         (BROKEN, FAIL, 1, "error", None),
     ],

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from aaa import plugins
 from aaa.errors import InputError
-from aaa.judges import compare
+from aaa.judges import compare, leader
 from aaa.judges._written import Unreadable, check_stated
 from aaa.play import Rehearsal, rehearse
 from aaa.types import Agent, Call, JsonShape, Judging, Reply, Seed, Verdict
@@ -94,6 +94,31 @@ def test_scores_average_the_gap_over_both_orders() -> None:
     assert played("scores", generous_to_the_first, margin=4.0)[0].outcome == "tie"
 
 
+@pytest.mark.parametrize("play", ["scores", "five_label"])
+def test_a_judge_who_was_read_in_one_order_only_moves_nothing(play: str) -> None:
+    """Three judges lean to the good answer; a fourth is far on the other side, and unreadable once."""
+    four = (*THREE, Agent(name="j3", family="f3"))
+
+    def judge(call: Call) -> str:
+        odd = call.agent == "j3"
+        if odd and good_first(call):
+            return "?"
+        if play == "scores":
+            return scored(*(1, 10) if odd else (6, 5))(call)
+        first, last = fields(call)["verdict"]["enum"][0].split(">>")
+        good, bad = (first, last) if good_first(call) else (last, first)
+        found = f"{bad}>>{good}" if odd else f"{good}>{bad}"
+        return json.dumps({"explanation": "x", "verdict": found})
+
+    verdict, _ = played(play, judge, judges=four)
+    assert (verdict.outcome, verdict.winner, verdict.margin) == ("win", "a", 1)
+
+
+def test_a_gap_at_the_margin_counts_however_floats_round() -> None:
+    assert leader(2.3 - 1.8, 0.5) == "a"
+    assert leader(2.29 - 1.8, 0.5) == "tie"
+
+
 def test_scores_that_change_sides_are_a_flip() -> None:
     def first_better(call: Call) -> str:
         return scored(8, 2)(call) if good_first(call) else scored(2, 8)(call)
@@ -133,7 +158,8 @@ def test_scores_that_contradict_the_words_are_asked_again_and_then_an_error() ->
 @pytest.mark.parametrize(
     ("text", "score"),
     [("It deserves a score of 1.", 10), ("Rating: 2", 4), ("Rated 3/5 for tone.", 5), ("I score it four.", 5),
-     ("4 out of 5", 3), ("scored 1", 5), ("a rating of 4.5", 4), ("The score is 10", 1), ("5 / 5", 4)],
+     ("4 out of 5", 3), ("scored: 1", 5), ("a rating of 4.5", 4), ("The score is 10", 1), ("5 / 5", 4),
+     ("3 out of 5 stars", 4)],
 )  # fmt: skip
 def test_a_stated_score_must_be_the_given_one(text: str, score: int) -> None:
     with pytest.raises(Unreadable, match="the words say"):
@@ -145,6 +171,8 @@ def test_a_stated_score_must_be_the_given_one(text: str, score: int) -> None:
     ["It deserves a score of 4.", "4/5", "four out of five stars is what it gets",
      "It names 3 of the 7 causes.", "2 out of 5 requirements are met.", "In 2024 the rate was 7 %.",
      "Section 1.1 is missing.", "99/100 people agree",
+     "It says that Pele scored 3 goals, which is right.", "Suited to a grade 5 pupil.", "The score was 3:1.",
+     "It lists 3 out of 5 causes.", "Both suit grade 3 pupils.", "3/5 of the class are girls.",
      "A score this low is rare.", "", "The rate of 3 percent is wrong.", "the 10 steps", "1/2 cup"],
 )  # fmt: skip
 def test_other_numbers_do_not_matter(text: str) -> None:

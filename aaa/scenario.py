@@ -257,7 +257,7 @@ class Stage(Value):
     wait: bool = False
     """Pause once the data is written, so that somebody can train by hand and register what came of it."""
     gate: Gate | None = None
-    """`None`: a trained student goes on as it is."""
+    """`None`: a trained student goes on as it is. Nobody asks it of one that was trained by hand."""
 
     @model_validator(mode="after")
     def _taught_or_examined(self) -> "Stage":
@@ -277,6 +277,8 @@ class Stage(Value):
                 "a stage without a `slice` is an examination: from it nothing is learnt, so it has no "
                 "`data`, `train` or `wait`"
             )
+        if self.gate is not None and self.train is None:
+            raise ValueError("`gate` needs `train`: who was trained by hand meets no gate")
         return self
 
 

@@ -94,13 +94,13 @@ def analyse(seeds: Sequence[Seed], signals: Mapping[str, Signals] | None = None)
 
 
 def signals(verdicts: Sequence[Verdict]) -> Signals:
-    """What these verdicts, all on one seed, say of it."""
+    """What these verdicts, all of one session, say of its seed."""
     judged = [v for v in verdicts if v.outcome in ("win", "tie", "flip")]
     ballots = (ballot for verdict in judged for ballot in verdict.ballots)
-    scores = [s for b in ballots if b.by_checker for s in (b.scores or {}).values()]
+    scores = {b.turn: s for b in ballots if b.by_checker for s in (b.scores or {}).values()}
     apart = sum(v.outcome == "win" for v in judged)
     return Signals(
-        difficulty=1 - sum(scores) / len(scores) if scores else None,
+        difficulty=1 - sum(scores.values()) / len(scores) if scores else None,
         disagreement=apart / len(judged) if judged else None,
     )
 

@@ -97,7 +97,7 @@ def size_of(slice: Slice, pool: int) -> int:
     if slice.range is not None:
         first, last = slice.range
         return last - first
-    return slice.size or int((slice.share or 0) * pool)
+    return slice.size or int((slice.share or 0) * pool + 1e-9)  # 0.29 of 100 is 29
 
 
 def take(

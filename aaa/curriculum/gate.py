@@ -147,13 +147,18 @@ def passed(transcripts: Iterable[Transcript]) -> tuple[Passed, ...]:
 def lower_end(rates: Sequence[float], level: float) -> float:
     """The one-sided lower end of the mean of independent rates in [0, 1].
 
-    Rates that are all alike have no spread of their own; one seed of the other kind is then added, so that
-    ten wins of ten do not count as certainty.
+    Rates that are nearly alike have hardly a spread of their own. So it is never above what the best of them
+    would give for all and one seed of the other kind: ten wins of ten do not count as certainty, and nine and
+    a tie not as more.
     """
-    spread = (
-        list(rates) if len(set(rates)) > 1 else [*rates, 1 - rates[0] if rates[0] != 0.5 else 0]
-    )
-    from scipy.special import stdtrit  # Student's quantile; half a second to import
+    best = max(rates)
+    spread = [best] * len(rates) + [1 - best if best != 0.5 else 0]
+    return max(0.0, min(_end(rates, level), _end(spread, level)))
 
-    error = stdev(spread) / math.sqrt(len(spread))
-    return max(0.0, mean(spread) - float(stdtrit(len(spread) - 1, level)) * error)
+
+def _end(rates: Sequence[float], level: float) -> float:
+    """Student's lower end of the mean."""
+    from scipy.special import stdtrit  # half a second to import
+
+    error = stdev(rates) / math.sqrt(len(rates))
+    return mean(rates) - float(stdtrit(len(rates) - 1, level)) * error

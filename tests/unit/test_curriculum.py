@@ -11,12 +11,14 @@ from aaa.battles import Battle, Ledger
 from aaa.board import Method
 from aaa.curriculum.analysis import analyse, script, signals
 from aaa.curriculum.attributes import attributes, weight
+from aaa.curriculum.course import size_of
 from aaa.curriculum.gate import FEWEST, Bound, Passed, admission, decide, lower_end, passed
 from aaa.curriculum.sampling import draw, shifts
 from aaa.curriculum.skill_gap import gaps, seed_weight
 from aaa.errors import InputError
 from aaa.near_duplicates import near_duplicates
 from aaa.ratings import report
+from aaa.scenario import Slice
 from aaa.transcripts import Transcript
 from aaa.types import Ballot, Call, Message, Recorded, Reply, Seed, Turn, Verdict
 
@@ -121,6 +123,11 @@ def test_what_cannot_be_drawn(size: int, weights: dict[str, float], said: str) -
         draw(MIXED, size, 1, weights)
 
 
+@pytest.mark.parametrize(("share", "size"), [(0.29, 29), (0.57, 57), (0.295, 29), (1.0, 100)])
+def test_a_share_of_the_seeds_is_rounded_down_but_not_by_a_float(share: float, size: int) -> None:
+    assert size_of(Slice(share=share), 100) == size
+
+
 # Analysis
 
 
@@ -148,6 +155,17 @@ def test_a_set_is_described() -> None:
     assert told.difficulty == {"easy": 0, "middle": 0, "hard": 1, "unknown": 3}
     assert told.disagreement == {"low": 1, "middle": 0, "high": 0, "unknown": 3}
     assert analyse(seeds).difficulty is None
+
+
+def test_an_answer_in_several_battles_counts_once() -> None:
+    def checked(turn: int, score: float) -> Ballot:
+        side = "ab"[turn > 0]
+        return Ballot.model_validate(
+            {"judge": "checker:number", "order": side, "turn": turn, "scores": {side: score}}
+        )
+
+    met = [verdict("win", "b", (checked(0, 0.0), checked(n, 1.0))) for n in (1, 2, 3)]
+    assert signals(met).difficulty == 0.25
 
 
 def test_signals_of_verdicts() -> None:
@@ -281,6 +299,14 @@ def test_a_student_that_falls_silent_is_not_let_in() -> None:
 def test_the_lower_end_is_students_t() -> None:
     rates = [0.0, 1.0, 0.5, 1.0, 1.0, 0.0, 1.0, 0.5, 1.0, 1.0]
     assert lower_end(rates, 0.95) == pytest.approx(0.7 - 1.8331 * 0.42164 / 10**0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "less"), [([1.0] * 8, [1.0] * 7 + [0.5]), ([0.8] * 8, [0.75] * 7 + [0.8])]
+)
+def test_who_does_better_has_no_lower_end_for_it(more: list[float], less: list[float]) -> None:
+    assert lower_end(more, 0.95) >= lower_end(less, 0.95)
+    assert 0.55 < lower_end(less, 0.95) < 0.7
 
 
 def test_battles_are_read_from_sessions_whichever_side_the_student_is() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from aaa.catalogue import Catalogue
 from aaa.errors import InputError, NotFound
-from aaa.scenario import AgentCard, Scenario, Seeds
+from aaa.scenario import AgentCard, Scenario, Seeds, Stage
 from aaa.types import Value
 from aaa.yaml_files import override, parse, parse_setting, read_yaml
 
@@ -394,6 +394,14 @@ def test_a_circle_of_parents_ends(catalogue: Catalogue, tmp_path: Path) -> None:
         (tmp_path / f"{name}.yaml").write_text(text)
     script, _ = catalogue.prepare(*catalogue.scenario("mine", {"seats.student": ["egg"]}))
     assert script.cast["student"][0].lineage == ("hen", "egg")
+
+
+def test_a_gate_is_for_who_was_trained_by_the_course() -> None:
+    stage = {"name": "one", "slice": {"size": 9}, "plays": [{"protocol": {"id": "arena"}}]}
+    stage["gate"] = {"seeds": {"file": "apart.jsonl"}}
+    with pytest.raises(ValueError, match="`gate` needs `train`"):
+        Stage.model_validate({**stage, "wait": True})
+    assert Stage.model_validate({**stage, "train": {"command": ["x"]}}).gate is not None
 
 
 def test_seeds_need_one_source() -> None:

@@ -8,6 +8,7 @@ system prompts that vary how a model answers (UltraFeedback's principles): give 
 
 import random
 from collections import Counter
+from itertools import combinations
 
 from pydantic import Field
 
@@ -82,28 +83,31 @@ def _answer(agent: Agent, before: int, seed: Seed, options: Options) -> Call:
 def _implied(seed: Seed, ranking: Ranking) -> list[Verdict]:
     """Who beats whom through others, best first; who met is on the record already."""
     met = {frozenset((v.a, v.b)) for v in ranking.verdicts}
-    found = []
-    for place, better in enumerate(ranking.order):
-        for worse in ranking.order[place + 1 :]:
-            if frozenset((better, worse)) not in met and ranking.beats(better, worse):
-                chain = " > ".join(map(str, _chain(ranking, better, worse)))
-                found.append(_won(seed, better, worse, f"turns {chain}, each by a comparison"))
-    return found
+    return [
+        _won(seed, _chain(ranking, better, worse))
+        for better, worse in combinations(ranking.order, 2)
+        if frozenset((better, worse)) not in met and ranking.beats(better, worse)
+    ]
 
 
-def _chain(ranking: Ranking, better: int, worse: int) -> list[int]:
-    """The shortest way of won comparisons from one answer to the other (turn indices)."""
-    ways = [[better]]
+def _chain(ranking: Ranking, better: int, worse: int) -> list[Verdict]:
+    """The shortest way of won comparisons from one answer to the other."""
+    ways: list[list[Verdict]] = [[]]
     for way in ways:
-        if way[-1] == worse:
+        last = way[-1].rejected if way else better
+        if last == worse:
             return way
-        nexts = [v.rejected for v in ranking.verdicts if v.chosen == way[-1]]
-        ways += [[*way, one] for one in nexts if one is not None]
+        ways += [[*way, verdict] for verdict in ranking.verdicts if verdict.chosen == last]
     raise AssertionError((better, worse))
 
 
-def _won(seed: Seed, better: int, worse: int, reason: str) -> Verdict:
+def _won(seed: Seed, chain: list[Verdict]) -> Verdict:
+    """The best answer of a chain of won comparisons against the worst."""
+    better, worse = chain[0].chosen, chain[-1].rejected
+    assert better is not None
+    assert worse is not None
     a, b = sorted((better, worse))
+    turns = " > ".join(map(str, (better, *(verdict.rejected for verdict in chain))))
     return Verdict(
         edge="k_wise",
         context=seed.prompt,
@@ -112,7 +116,8 @@ def _won(seed: Seed, better: int, worse: int, reason: str) -> Verdict:
         outcome="win",
         winner="a" if a == better else "b",
         judging="ranking",
-        reason=reason,
+        related_judges=any(verdict.related_judges for verdict in chain),
+        reason=f"turns {turns}, each by a comparison",
     )
 
 

@@ -45,7 +45,8 @@ class Options(Value):
     """What judgements are sampled at, where there are several votes; a single one is greedy."""
     close: float = Field(0.0, ge=0, le=2.5)
     """Scores at most so many points apart count as the same: of the best answers the shortest is chosen,
-    of the worst the longest is rejected, and where all are that close there is no pair."""
+    of the worst the longest is rejected, and these two are further apart; where all are that close there is
+    no pair."""
     meta: bool = False
     """Have two judgements of each answer compared, too: pairs that teach judging."""
     answer_tokens: int | None = Field(None, ge=1)
@@ -129,10 +130,11 @@ def _ends(scored: Sequence[Scored], close: float) -> tuple[Scored, Scored] | Non
     if top - bottom <= close:
         return None
     high, best = min(
-        (pair for pair in known if pair[0] >= top - close), key=lambda pair: _length(pair[1])
+        (pair for pair in known if pair[0] >= top - close and pair[0] > bottom + close),
+        key=lambda pair: _length(pair[1]),
     )
     _, worst = max(
-        (pair for pair in known if pair[0] <= bottom + close and pair[0] < high),
+        (pair for pair in known if pair[0] <= bottom + close and pair[0] < high - close),
         key=lambda pair: _length(pair[1]),
     )
     return best, worst

@@ -124,6 +124,18 @@ def test_what_a_ranking_implies_can_be_told() -> None:
     assert len(set(pairs)) == len(pairs)
 
 
+def test_what_a_relatives_comparison_implies_says_so() -> None:
+    """A judge of one contestant's family: pairs that follow through that contestant are marked, too."""
+    cast = pool_cast(judges=(Agent(name="judge", family=POOL[0].family),), exclude_family=False)
+    verdicts = played(cast, answers=6, implied=True).recorded.verdicts
+    met = {(v.chosen, v.rejected): v.related_judges for v in verdicts if v.judging != "ranking"}
+    implied = [v for v in verdicts if v.judging == "ranking"]
+    for one in implied:
+        chain = [int(n) for n in one.reason.split(",")[0].removeprefix("turns ").split(" > ")]
+        assert one.related_judges == any(met[step] for step in pairwise(chain))
+    assert {one.related_judges for one in implied} == {True, False}
+
+
 def test_scores_put_the_best_against_every_other() -> None:
     texts = ["It is blue light" + "." * n for n in (3, 1, 0, 2)]
     done = played(answer=says(*texts), scores=True)

@@ -130,17 +130,20 @@ def test_equal_scores_are_a_tie() -> None:
         (("Good.", "Bad.", "Longer bad."), (5, 1, 2), 0, (0, 1)),
         (("Good.", "Bad.", "Longer bad."), (5, 1, 2), 1, (0, 2)),
         (("Long one.", "Short.", "Bad."), (5, 5, 1), 0, (1, 2)),
-        (("Long one.", "Short.", "Mid."), (4, 3, 2), 1, (1, 2)),
+        (("Long one.", "Short.", "Bad."), (4, 3, 2), 1, (0, 2)),
+        (("Best.", "Longer than bad.", "Bad."), (4, 2, 1), 1, (0, 1)),
+        (("Long one.", "Mid.", "Middling.", "Bad."), (5, 4, 3, 2), 1, (1, 3)),
     ],
 )
 def test_of_close_scores_the_shorter_is_chosen(
     texts: tuple[str, ...], scores: tuple[int, ...], close: float, pair: tuple[int, int]
 ) -> None:
-    done = played(gets(*texts, scores=dict(zip(texts, scores, strict=True))), close=close)
+    said = gets(*texts, scores=dict(zip(texts, scores, strict=True)))
+    done = played(said, answers=len(texts), close=close)
     (won,) = [v for v in done.recorded.verdicts if v.outcome == "win"]
     assert (won.chosen, won.rejected) == pair
     assert won.margin == scores[pair[0]] - scores[pair[1]]
-    assert len(done.recorded.verdicts) == 2
+    assert len(done.recorded.verdicts) == len(texts) - 1
 
 
 def test_where_all_are_close_there_is_no_pair() -> None:

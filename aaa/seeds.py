@@ -23,6 +23,8 @@ from aaa.wording import sentences
 
 FIELDS = ("reference", "checker", "tags", "parent", "operation")
 """Of a seed, besides its id, its prompt and what it compares."""
+LONGEST_CELL = 2**31 - 1
+"""Characters of a CSV's cell."""
 Row = tuple[str, Mapping[str, Any]]
 """(where it stands, for errors; the row)."""
 
@@ -58,6 +60,7 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     optional = _optional(where, row)
     given = row.get("id")
+    _check_kept(where, {"prompt": messages, "id": str(given), **optional})
     id = str(given) if given not in (None, "") else fingerprint([messages, optional])[:16]
     try:
         seed = Seed.model_validate({"id": id, "prompt": messages, **optional})
@@ -69,11 +72,27 @@ def _seed(where: str, row: Mapping[str, Any], prompt_field: str) -> Seed:
         _check_checker(where, seed.checker)
     if not seed.prompt[-1].content.strip():
         raise InputError(f"{where}: the prompt is empty")
-    if any("\0" in m.content for m in seed.prompt):
-        raise InputError(f"{where}: the prompt holds a NUL character")
-    if seed.comparison and "\0" in seed.comparison.a.text + seed.comparison.b.text:
-        raise InputError(f"{where}: an answer holds a NUL character")
     return seed
+
+
+def _check_kept(where: str, fields: Mapping[str, Any]) -> None:
+    """Refuse what the database cannot hold: a Parquet file's bytes and dates, NaN, NUL."""
+    for name, value in fields.items():
+        try:
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{where}: field {name!r} cannot be kept: {error}") from error
+        if _has_nul(value):
+            part = {"prompt": "the prompt", "comparison": "an answer"}.get(name, f"field {name!r}")
+            raise InputError(f"{where}: {part} holds a NUL character")
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
 
 
 def _optional(where: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +164,7 @@ def _rows(path: Path) -> Iterator[Row]:
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             where = f"{path}: line {number}"
             if line.strip():
@@ -156,10 +175,21 @@ def _jsonl(path: Path) -> Iterator[Row]:
 
 
 def _csv(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8", newline="") as lines:
+    csv.field_size_limit(LONGEST_CELL)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines)
-        for row in reader:
-            yield f"{path}: line {reader.line_num}", {k: v for k, v in row.items() if k}
+        try:
+            for row in reader:
+                where = f"{path}: line {reader.line_num}"
+                if any(row.pop(None, ())):
+                    raise InputError(
+                        f"{where}: more cells than {len(row)} columns: put quotes around text with commas"
+                    )
+                yield where, {k: v for k, v in row.items() if k}
+        except csv.Error as error:
+            raise InputError(
+                f"{path}: line {reader.line_num + 1}: not readable as CSV: {error}"
+            ) from error
 
 
 def _parquet(path: Path) -> Iterator[Row]:

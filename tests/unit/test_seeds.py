@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,21 @@ BAD_ROWS: dict[str, tuple[str, str]] = {
         "'prompt.0.name'",
     ),
     "NUL": ('{"prompt": "a\\u0000b"}', "the prompt holds a NUL character"),
+    "NUL in the id": ('{"prompt": "a", "id": "b\\u0000"}', "field 'id' holds a NUL character"),
+    "NUL in a tag": ('{"prompt": "a", "tags": ["\\u0000"]}', "field 'tags' holds a NUL character"),
+    "NUL in the reference": (
+        '{"prompt": "a", "reference": "\\u0000"}',
+        "field 'reference' holds a NUL",
+    ),
+    "NUL in an answer": (
+        '{"prompt": "a", "answer_a": "b\\u0000", "answer_b": "c"}',
+        "an answer holds a NUL character",
+    ),
+    "NUL in a checker": (
+        '{"prompt": "a", "checker": {"kind": "exact", "value": ["\\u0000"]}}',
+        "field 'checker' holds a NUL character",
+    ),
+    "no number": ('{"prompt": "a", "checker": {"kind": "number", "value": NaN}}', "cannot be kept"),
     "id twice": ('{"prompt": "other", "id": "good"}', "seed id 'good' stands already at"),
     "checker is text": (
         '{"prompt": "a", "checker": "number"}',
@@ -210,6 +226,44 @@ def test_a_bad_row_gives_one_error_that_names_file_and_line(tmp_path: Path, kind
 def test_a_csv_error_names_the_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"s\.csv: line 3: the prompt is empty"):
         load(tmp_path, 'id,prompt\na,fine\nb,""\n', "s.csv")
+
+
+def test_a_comma_without_quotes_cuts_no_prompt_short(tmp_path: Path) -> None:
+    text = "id,prompt\nq1,Why is the sky blue, in two words?\n"
+    with pytest.raises(InputError, match=r"s\.csv: line 2: more cells than 2 columns: put quotes"):
+        load(tmp_path, text, "s.csv")
+    assert load(tmp_path, "id,prompt\nq1,Why?,\n", "t.csv")[0].prompt[0].content == "Why?"
+
+
+def test_a_mark_at_the_files_start_is_no_text(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeffid,prompt\nq1,Why?\n", "s.csv")[0].id == "q1"
+    assert load(tmp_path, "\ufeff" + jsonl(GOOD))[0].id == "good"
+
+
+def test_a_long_cell_is_read_and_one_without_end_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (seed,) = load(tmp_path, f"prompt\n{'a' * 140_000}\n", "s.csv")
+    assert len(seed.prompt[0].content) == 140_000
+    monkeypatch.setattr("aaa.seeds.LONGEST_CELL", 9)
+    with pytest.raises(InputError, match=r"t\.csv: line 2: not readable as CSV: field larger"):
+        load(tmp_path, "prompt\n0123456789\n", "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ({"prompt": b"a"}, "prompt"),
+        ({"prompt": "a", "reference": date(2031, 3, 1)}, "reference"),
+        ({"prompt": "a", "id": "x", "checker": {"kind": "exact", "value": b"a"}}, "checker"),
+    ],
+)
+def test_a_parquet_value_that_is_no_text_is_an_error(
+    tmp_path: Path, row: dict[str, object], field: str
+) -> None:
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "s.parquet")
+    with pytest.raises(InputError, match=rf"s\.parquet: row 1: field '{field}' cannot be kept"):
+        load_seeds(Seeds(file="s.parquet"), tmp_path)
 
 
 def test_a_parquet_error_names_the_row(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ looked for is ours.
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
+from aaa.checkers.number import numbers_in
 from aaa.types import Check, CheckFailure, Seed
 
 LONGEST_REFERENCE = 200
@@ -21,7 +23,6 @@ _NAMED = re.compile(rf"^[\s#>*_\-]*(?:{_WORDS})\s*(\d{{1,2}})(?!\d)", re.IGNOREC
 _NUMBERED = re.compile(r"^\s*(?:\*\*)?\(?(\d{1,2})(?:[.:)]|\*\*[.:)]?)\s")
 _ANSWER = re.compile(r"^\W*(?:final |the )?(?:answer|result)\b", re.IGNORECASE)
 _FENCE = re.compile(r"^\s*(?:```|~~~)")
-_NUMBER = re.compile(r"[-+−]?\d+(?:\.\d+)?")
 
 
 def split_steps(text: str) -> tuple[str, ...]:
@@ -83,17 +84,27 @@ def _blocks(lines: Sequence[str]) -> list[str]:
 def checker_of(seed: Seed) -> dict[str, Any] | None:
     """What holds a result against the seed: its checker, or one made of a short reference; else `None`.
 
-    A reference that is a number is compared as one; any other must be what follows the last "Answer:".
+    A reference that is a number, perhaps of money or per cent, is compared as one; any other must be what
+    follows the last "Answer:".
     """
     if seed.checker is not None:
         return seed.checker
     reference = (seed.reference or "").strip()
     if not reference or len(reference) > LONGEST_REFERENCE:
         return None
-    if _NUMBER.fullmatch(reference):
-        return {"kind": "number", "value": reference.replace("−", "-")}
+    number = _number(reference)
+    if number is not None:
+        return {"kind": "number", "value": number}
     wanted = r"\s+".join(re.escape(word) for word in reference.rstrip(".").split())
     return {"kind": "regex", "pattern": rf"(?is)answer\W{{0,12}}:\W{{0,12}}{wanted}\W*\Z"}
+
+
+def _number(reference: str) -> str | None:
+    """The number that a reference is: `1,200`, `$45`, `50%`, `1/2`."""
+    found = list(islice(numbers_in(reference), 2))
+    if len(found) != 1 or (found[0].before + found[0].after).strip(" .$€£¥%"):
+        return None
+    return None if found[0].value is None else str(found[0].value)
 
 
 class Share(NamedTuple):

@@ -10,7 +10,8 @@ critique that invents a flaw loses. Left out: answers that were wrong by nature,
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -36,8 +37,8 @@ OPTIONAL = {
 }
 CONTESTANTS = ("student",)
 
-BLIND = ("logprob", "scores", "five_label")
-"""Judging plays that do not show the reference to their judge, who then would not know the mistake."""
+BLIND = ("logprob", "scores", "five_label", "meta")
+"""Judging plays that do not show the reference to whoever decides, who then would not know the mistake."""
 MUCH, MOST_CHANGED = 12, 0.5
 """More words than the first and more than that share of all may not change: it is then another answer."""
 
@@ -69,9 +70,10 @@ SHAPE = closed("tampered", {"flaw": {"type": "string"}, "tampered": {"type": "st
 
 def play(seed: Seed, cast: Cast, options: Options) -> Play[None]:
     """A good answer, tampered versions of it, critiques of each, verdicts. Raises `PlayError`."""
-    if cast.judging.play in BLIND:
+    blind = _blind(cast.judging.play, cast.judging.options)
+    if blind is not None:
         raise PlayError(
-            f"judging play {cast.judging.play!r} does not show its judge the reference, which names the "
+            f"judging play {blind} does not show its judge the reference, which names the "
             "mistake that critiques must find: take `pairwise`, `reference` or `rubric`"
         )
     chance = random.Random(f"critic/{seed.id}")
@@ -92,6 +94,15 @@ def play(seed: Seed, cast: Cast, options: Options) -> Play[None]:
     if options.controls:
         requests.append((request(seed, good), "critique_control", PROMPTS.fill("sound")))
     yield from together(_criticised(seed, cast, options, *asked) for asked in requests)
+
+
+def _blind(play: str, options: Mapping[str, Any]) -> str | None:
+    """The judging play, or the one inside it, that keeps the mistake from its judge; `None`: none does."""
+    if play == "panel":
+        return _blind(options.get("play", "pairwise"), options.get("options", {}))
+    if play == "reference" and options.get("whose") == "own":
+        return "'reference' with `whose: own`"
+    return repr(play) if play in BLIND else None
 
 
 def _answered(seed: Seed, cast: Cast, options: Options, tamperer: Agent) -> Play[str | None]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,10 @@ FLAW = "It swaps red and blue."
 
 def tampered(text: str = BAD, flaw: str = FLAW) -> str:
     return json.dumps({"flaw": flaw, "tampered": text})
+
+
+Choice = tuple[str, dict[str, Any]]
+"""A judging play and its options."""
 
 
 def cast(*critics: Agent, play: str = "pairwise", **seats: tuple[Agent, ...]) -> Cast:
@@ -254,15 +259,37 @@ def test_no_good_answer_is_noted_and_ends_it(reply: Reply, code: str) -> None:
     assert done.batches == (1,)
 
 
-@pytest.mark.parametrize("play", critic.BLIND)
-def test_a_judge_who_would_not_know_the_flaw_is_refused(play: str) -> None:
-    with pytest.raises(PlayError, match="does not show its judge the reference"):
-        played(seats=cast(play=play))
+def judged_by(choice: Choice) -> Cast:
+    play, options = choice
+    return cast().model_copy(update={"judging": Judging(play=play, options=options)})
 
 
-@pytest.mark.parametrize("play", ["pairwise", "reference", "rubric"])
-def test_the_others_do_show_it(play: str) -> None:
-    done = played(seats=cast(play=play), answer=lambda call: said_by_any(call))
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        *(((play, {}), repr(play)) for play in critic.BLIND),
+        (("panel", {"play": "scores"}), "'scores'"),
+        (("reference", {"whose": "own"}), "'reference' with `whose: own`"),
+        (("panel", {"play": "reference", "options": {"whose": "own"}}), "`whose: own`"),
+    ],
+)
+def test_a_judge_who_would_not_know_the_flaw_is_refused(choice: Choice, said: str) -> None:
+    with pytest.raises(PlayError, match=f"{said} does not show its judge the reference"):
+        played(seats=judged_by(choice))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        ("pairwise", {}),
+        ("reference", {}),
+        ("rubric", {}),
+        ("panel", {}),
+        ("panel", {"play": "reference"}),
+    ],
+)
+def test_the_others_do_show_it(choice: Choice) -> None:
+    done = played(seats=judged_by(choice), answer=lambda call: said_by_any(call))
     ballots = [turn.call for turn in done.recorded.turns if turn.call.purpose == "ballot"]
     assert ballots
     assert all(FLAW in call.messages[-1].content for call in ballots)

@@ -16,6 +16,9 @@ from aaa.types import Agent, Answer, Cast, Comparison, Seed, Source, Turn, Value
 
 AGAIN = "-rejudged"
 
+TOLD = ("critique", "critique_control")
+"""Edges that are not judged again: their judge was told the mistake to be found, which no verdict holds."""
+
 Change = Literal["kept", "reversed", "lost", "won", "none", "unjudged"]
 
 
@@ -45,17 +48,19 @@ class Changes(Value):
 
 
 def comparisons(transcript: Transcript, cast: Cast) -> Iterator[Seed]:
-    """Each verdict of a session as a seed of its own, in their order."""
+    """Each verdict of a session that can be repeated as a seed of its own, in their order."""
     for index, verdict in enumerate(transcript.recorded.notes):
-        if not isinstance(verdict, Verdict):
+        if not isinstance(verdict, Verdict) or verdict.edge in TOLD:
             continue
         seed = transcript.seed
+        earlier = None if seed.comparison is None else seed.comparison.source
         source = Source(
             round=transcript.round,
             session=transcript.session,
             verdict=index,
             outcome=verdict.outcome,
             winner=verdict.winner,
+            seed=(earlier and earlier.seed) or seed.id,
         )
         known = Comparison(
             a=_answer(transcript, cast, transcript.turn(verdict.a)),

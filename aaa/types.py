@@ -277,6 +277,9 @@ class Source(Value):
     """Its index in the session."""
     outcome: Outcome
     winner: Side | None
+    seed: str | None = None
+    """Id of the seed whose answers they were, from which delimiters and labels are drawn again; `None`: of
+    this one's seed."""
 
 
 class Answer(Value):

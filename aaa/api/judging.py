@@ -134,7 +134,7 @@ async def _prepared(
         for seed in comparisons(transcript, old.cast)
     ]
     if not seeds:
-        raise Conflict(f"round {round_id!r} has no verdict on record, so there is nothing to judge")
+        raise Conflict(f"round {round_id!r} has no verdict that can be judged again")
     other = sorted(key for key in asked.overrides if key.split(".")[0] != "judging")
     if other:
         raise InputError(f"overrides: {other[0]!r}: only keys below 'judging' can be changed here")

@@ -83,7 +83,7 @@ def compare(
         a=a,
         b=b,
         reference=seed.reference,
-        salt=salt_for(seed.id, shown(context), a.text, b.text, seed.reference or ""),
+        salt=salt_for(_asked_as(seed), shown(context), a.text, b.text, seed.reference or ""),
     )
     options = plugin.options(**judging.options)
     verdict = yield from plugin.play(contest, judges, options)
@@ -101,6 +101,12 @@ def eligible(cast: Cast, contestants: Iterable[str]) -> tuple[Agent, ...]:
         return judges
     agents = [cast.agent(name) for name in contestants]
     return tuple(j for j in judges if not any(j.related_to(agent) for agent in agents))
+
+
+def _asked_as(seed: Seed) -> str:
+    """The id under which its answers were first judged, so that they are judged again in the same words."""
+    source = None if seed.comparison is None else seed.comparison.source
+    return (None if source is None else source.seed) or seed.id
 
 
 def salt_for(*texts: str) -> str:

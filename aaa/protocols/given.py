@@ -55,6 +55,12 @@ def _given(seed: Seed, answer: Answer) -> Call:
 
 
 def _seated(cast: Cast, jury: tuple[Agent, ...], known: Comparison) -> Cast:
-    """The cast with that jury, and with the authors, so that their relatives are found."""
+    """The cast with that jury, and with the authors, so that their relatives are found.
+
+    A judgement that is judged again may speak of scores and of being best, as it might the first time.
+    """
     seats = {**cast.seats, "judge": jury, AUTHORS: authors(known)}
-    return cast.model_copy(update={"seats": seats})
+    judgement = known.source is not None and known.edge == "judgement"
+    screen = cast.judging.screen and not judgement
+    judging = cast.judging.model_copy(update={"screen": screen})
+    return cast.model_copy(update={"seats": seats, "judging": judging})

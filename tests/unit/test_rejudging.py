@@ -1,8 +1,11 @@
 """A round's verdicts as comparisons, and what a second look makes of them."""
 
+from typing import Any
+
 import pytest
 
-from aaa.play import rehearse
+from aaa.judges import compare
+from aaa.play import Play, rehearse
 from aaa.protocols import given
 from aaa.rejudging import change, changes, comparisons
 from aaa.transcripts import Transcript
@@ -56,7 +59,45 @@ def test_a_verdict_becomes_a_comparison_that_says_where_it_is_from() -> None:
         Answer(text="scattering", author=BEN),
     )
     assert known.edge == "peer"
-    assert known.source == Source(round="r1", session=7, verdict=1, outcome="tie", winner=None)
+    assert known.source == Source(
+        round="r1", session=7, verdict=1, outcome="tie", winner=None, seed="s1"
+    )
+
+
+def asked(play: Play[Any]) -> list[tuple[Message, ...]]:
+    """What judges are asked."""
+    done = rehearse(play, lambda call: "unreadable, so asked once more")
+    return [t.call.messages for t in done.recorded.turns if t.call.purpose == "ballot"]
+
+
+def test_a_pair_is_judged_again_in_the_same_words_however_often() -> None:
+    first = asked(compare(cast(ANNA, BEN), SEED, DRAFT, REVISION, edge="peer"))
+    (again,) = comparisons(session(SEED, verdict("tie")), cast(ANNA, BEN))
+    (thrice,) = comparisons(session(again, verdict("tie")), cast(ANNA, BEN))
+    assert (again.id, thrice.id) == ("s1/0", "s1/0/0")
+    assert len(first) == 4
+    for seed in (again, thrice):
+        assert asked(given.play(seed, cast(), given.Options())) == first
+
+
+@pytest.mark.parametrize(("edge", "outcome"), [("judgement", "win"), ("peer", "abstain")])
+def test_a_judgement_may_speak_of_being_best_the_second_time_too(edge: str, outcome: str) -> None:
+    said = [turn(0, "This answer is the best answer."), turn(1, "scattering", agent="ben")]
+    told = session(SEED, verdict("win", "b").model_copy(update={"edge": edge}))
+    recorded = told.recorded.model_copy(update={"turns": tuple(said)})
+    (seed,) = comparisons(told.model_copy(update={"recorded": recorded}), cast(ANNA, BEN))
+    judges = cast(judging=Judging(play="logprob"))
+    done = rehearse(
+        given.play(seed, judges, given.Options()),
+        lambda call: prefers(call, said[1].text, said[0].text),
+    )
+    assert [v.outcome for v in done.recorded.verdicts] == [outcome]
+
+
+def test_critiques_are_not_judged_again_by_who_does_not_know_the_mistake() -> None:
+    told = verdict("win", "b").model_copy(update={"edge": "critique"})
+    (left,) = comparisons(session(SEED, told, verdict("tie")), cast(ANNA, BEN))
+    assert left.id == "s1/1"
 
 
 def test_a_comparison_is_of_its_seeds_family_and_knows_what_was_cut_off() -> None:

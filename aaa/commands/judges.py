@@ -22,7 +22,7 @@ from aaa.commands.playing import play
 from aaa.commands.run import tell_estimate
 from aaa.commands.table import print_rows
 from aaa.errors import InputError
-from aaa.estimate import estimate
+from aaa.estimate import Estimate, estimate
 from aaa.measuring import JudgeFigures
 from aaa.preflight import check_prices, check_reach
 from aaa.scenario import Scenario, Seeds
@@ -58,8 +58,7 @@ async def calibrate(settings: Settings, wanted: Wanted, *, dry_run: bool) -> int
     check_prices(script)
     if settings.url is None and settings.ray_address is None:
         check_reach(script, settings)
-    cost = "unknown" if found.cost_usd is None else f"at most ${found.cost_usd:.4f}"
-    say(f"{found.sessions} labelled pairs, about {found.calls} calls, cost {cost}")
+    say(f"{found.sessions} labelled pairs, about {found.calls} calls, cost {cost_of(found)}")
 
     async def start(client: Client) -> str:
         if wanted.resume is not None:
@@ -74,6 +73,16 @@ async def calibrate(settings: Settings, wanted: Wanted, *, dry_run: bool) -> int
 
     tui = wanted.tui and not wanted.as_json
     return await play(settings, start, finish, again=partial(_again, wanted), tui=tui)
+
+
+def cost_of(found: Estimate) -> str:
+    """What it costs in words; no bound where somebody's price is unknown."""
+    if found.cost_usd is None:
+        return "unknown"
+    if found.unpriced:
+        unknown = ", ".join(found.unpriced)
+        return f"at most ${found.cost_usd:.4f} without {unknown}, whose price is unknown"
+    return f"at most ${found.cost_usd:.4f}"
 
 
 def prepared(

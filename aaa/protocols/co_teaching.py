@@ -18,7 +18,14 @@ from pydantic import Field
 
 from aaa.play import Play, check_all, together, try_all
 from aaa.prompts import prompts_beside, shown
-from aaa.protocols._moves import answer_call, answered, concluded, judged, says_something
+from aaa.protocols._moves import (
+    answer_call,
+    answered,
+    as_message,
+    concluded,
+    judged,
+    says_something,
+)
 from aaa.types import (
     CHECKER,
     Agent,
@@ -285,7 +292,7 @@ def _revision(seed: Seed, answer: Turn, critiques: list[Turn], options: Options)
         purpose="revision",
         messages=(
             *seed.prompt,
-            Message(role="assistant", content=answer.text),
+            as_message(answer),
             Message(role="user", content=asked),
         ),
         sampling=Sampling(max_tokens=options.answer_tokens),

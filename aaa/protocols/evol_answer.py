@@ -14,6 +14,7 @@ from pydantic import Field
 from aaa.judges import compare
 from aaa.play import CallRefused, Play, note, together, try_all
 from aaa.prompts import prompts_beside
+from aaa.protocols._moves import as_message
 from aaa.types import Agent, Call, Cast, Message, Sampling, Seed, Turn, Value, Verdict
 
 PROMPTS = prompts_beside(__file__)
@@ -92,7 +93,7 @@ def _rewriting(seat: str, by: Agent, seed: Seed, answer: Turn, aim: Aim, options
         purpose="revision",
         messages=(
             *seed.prompt,
-            Message(role="assistant", content=answer.text),
+            as_message(answer),
             Message(role="user", content=asked),
         ),
         sampling=Sampling(max_tokens=options.answer_tokens),

@@ -200,6 +200,8 @@ def test_students_that_say_nothing_are_judged_for_it() -> None:
     for teach in ("last", "every"):
         done = played(answer=answer, chat_turns=2, teach=teach)
         assert [v.outcome for v in done.recorded.verdicts] == ["abstain"] * 3
+        sent = [message for turn in done.recorded.turns for message in turn.call.messages]
+        assert all(message.content.strip() for message in sent), "providers refuse empty messages"
         assert purposes(done)["draft"] == 2
 
 

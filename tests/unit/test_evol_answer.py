@@ -206,6 +206,18 @@ def test_empty_same_and_refused_rewritings_end_as_verdicts() -> None:
     ]
 
 
+def test_an_empty_draft_is_rewritten_without_an_empty_message() -> None:
+    asked: list[Call] = []
+
+    def answer(call: Call) -> Reply:
+        asked.append(call)
+        return Reply(text=" " if call.purpose == "draft" else "text 001")
+
+    rehearse(evol_answer.play(SEED, cast(), Options(aims=("logic",))), answer)
+    assert [call.purpose for call in asked] == ["draft", "revision"]
+    assert all(message.content.strip() for call in asked for message in call.messages)
+
+
 def test_a_student_whose_draft_is_refused_leaves_the_others_alone() -> None:
     def answer(call: Call) -> Reply | Turn:
         if call.agent == "ben":

@@ -10,8 +10,9 @@ import pytest
 from aaa.api.judging import shipped_calibrations
 from aaa.calibration import Calibration, labels_hash
 from aaa.catalogue import open_catalogue, shipped
-from aaa.commands.judges import Wanted, labels_file, prepared
+from aaa.commands.judges import Wanted, cost_of, labels_file, prepared
 from aaa.errors import InputError, NotFound
+from aaa.estimate import Estimate
 from aaa.scenario import Seeds
 from aaa.seeds import load_seeds
 from aaa.settings import Settings
@@ -90,6 +91,16 @@ def test_a_labels_file_is_found_here_or_in_a_scenario_folder(
         InputError, match=r"'nowhere\.jsonl': no such file; looked for nowhere\.jsonl, "
     ):
         labels_file("nowhere.jsonl", catalogue)
+
+
+def test_a_judge_without_a_price_has_no_part_in_the_bound() -> None:
+    lines: dict[str, Any]
+    lines = {"scenario": "x", "sessions": 2, "rehearsed": 2, "calls": 8, "lines": ()}
+    told = Estimate(**lines, cost_usd=0.5, unpriced=())
+    assert cost_of(told) == "at most $0.5000"
+    told = Estimate(**lines, cost_usd=0.5, unpriced=("llama",))
+    assert cost_of(told) == "at most $0.5000 without llama, whose price is unknown"
+    assert cost_of(Estimate(**lines, cost_usd=None, unpriced=("llama", "qwen"))) == "unknown"
 
 
 def test_judges_are_measured_apart() -> None:

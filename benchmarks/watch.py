@@ -2,7 +2,8 @@
 
 A control plane of our own on loopback plays a round of 10,000 sessions at 200 events a second without
 end; `aaa watch` looks at it in a real terminal of each size. CPU is the watcher's alone, over the time
-after it caught up; a key's answer is when its help page was written to the terminal.
+after it caught up; a key's answer is when what it brings was written to the terminal: help over the round,
+the list of sessions, the session on stage, and the way back from each.
 """
 
 import argparse
@@ -31,10 +32,20 @@ from tests.acceptance.terminal import Terminal, terminal  # noqa: E402
 from tests.helpers.classroom import CRITIQUE, DRAFT, REVISION, iso, round_json  # noqa: E402
 
 SIZES = ((80, 24), (200, 60))
+AGENTS = ("smollm2-135m", "qwen2.5-coder-1.5b", "granite-3.3-2b")
 AT_ONCE = 64
 """Sessions under way."""
+LISTED = 200
+"""Sessions of a page."""
 MOST_CPU, MOST_KEY_S = 0.25, 0.1
 """What the figures are held against."""
+BACK = ("Esc", "\x1b", "q leaves")
+KEYS = (
+    ("?", "?", "cancel it for good"), BACK,
+    ("s", "s", "seat:teacher"), BACK,
+    ("t", "t", "keys · Esc"), BACK,
+)  # fmt: skip
+"""What is pressed, in turn: its name, what the terminal sends, and what is written then."""
 
 
 def happenings() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -95,10 +106,15 @@ class Plane:
         whole["sessions"] |= {"completed": self.past // 14}
         answers: dict[str, Any] = {
             "/v1/rounds": {"items": [whole], "next": None},
-            "/v1/gates": {"items": []},
+            "/v1/gates": {"items": [_gate(agent) for agent in AGENTS]},
             "/v1/courses": {"items": [], "next": None},
         }
-        answer = answers.get(path, whole if path.startswith("/v1/rounds/") else _transcript(path))
+        if path.endswith("/sessions"):
+            answer: Any = {"items": [_row(number) for number in range(LISTED)], "next": "next"}
+        else:
+            answer = answers.get(
+                path, whole if path.startswith("/v1/rounds/") else _transcript(path)
+            )
         await _reply(send, json.dumps(answer).encode())
 
     async def _stream(self, headers: dict[bytes, bytes], send: Any) -> None:
@@ -117,6 +133,16 @@ class Plane:
             chunk = "".join(frames).encode()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await asyncio.sleep(0.02)
+
+
+def _row(number: int) -> dict[str, Any]:
+    return {"id": number, "seed": f"seed-{number}", "status": "completed", "reason": None, "message": None,
+            "started_at": iso(0), "finished_at": iso(60), "turns": 5, "verdicts": 1}  # fmt: skip
+
+
+def _gate(agent: str) -> dict[str, Any]:
+    return {"seat": f"seat-{agent}", "agent": agent, "state": "full", "concurrency": 24, "in_flight": 24,
+            "waiting": 8, "opens_at": None, "why": "", "since": iso(0), "beat_at": iso(0)}  # fmt: skip
 
 
 def _transcript(path: str) -> dict[str, Any]:
@@ -145,8 +171,8 @@ def answered(screen: Terminal, key: str, with_: bytes) -> float:
 
 def measured(
     url: str, size: tuple[int, int], seconds: float, presses: int
-) -> tuple[float, list[float]]:
-    """(share of one core, seconds that each key took) of `aaa watch`."""
+) -> tuple[float, dict[str, list[float]]]:
+    """(share of one core, key -> seconds that each press took) of `aaa watch`."""
     env = {**os.environ, "AAA_URL": url, "AAA_HOME": "/nonexistent"}
     with terminal([AAA, "watch", "r_7k2m"], env, ROOT, *size) as screen:
         screen.wait_for(r"● running")
@@ -158,12 +184,11 @@ def measured(
             screen.read_raw(0.1)
         after, wall = process.cpu_times(), time.monotonic() - began
         share = (after.user + after.system - before.user - before.system) / wall
-        keys = []
+        keys: dict[str, list[float]] = {}
         for _ in range(presses):
-            keys.append(answered(screen, "?", b"cancel it for good"))
-            screen.read_raw(0.3)
-            os.write(screen.keyboard, b"x")
-            screen.read_raw(0.37)
+            for name, key, brings in KEYS:
+                keys.setdefault(name, []).append(answered(screen, key, brings.encode()))
+                screen.read_raw(0.37)
     return share, keys
 
 
@@ -172,7 +197,7 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=10_000)
     parser.add_argument("--events", type=float, default=200, help="a second")
     parser.add_argument("--seconds", type=float, default=20, help="how long CPU is measured")
-    parser.add_argument("--presses", type=int, default=40)
+    parser.add_argument("--presses", type=int, default=20, help="of each key")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve is not None:
@@ -189,11 +214,13 @@ def main() -> int:
         print(f"{given.sessions:,} sessions, {given.events:g} events/s, {given.seconds:g} s each")
         for size in SIZES:
             share, keys = measured(url, size, given.seconds, given.presses)
-            p95 = statistics.quantiles(keys, n=20)[-1]
-            print(f"{size[0]}x{size[1]}: {share:.1%} of one core (< {MOST_CPU:.0%}); key answered in "
-                  f"{statistics.median(keys) * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms, at most "
-                  f"{max(keys) * 1000:.0f} ms (< {MOST_KEY_S * 1000:.0f} ms)")  # fmt: skip
-            missed |= share >= MOST_CPU or p95 >= MOST_KEY_S
+            print(f"{size[0]}x{size[1]}: {share:.1%} of one core (< {MOST_CPU:.0%})")
+            missed |= share >= MOST_CPU
+            for name, took in keys.items():
+                p95 = statistics.quantiles(took, n=20)[-1]
+                print(f"  {name} answered in {statistics.median(took) * 1000:.0f} ms, p95 {p95 * 1000:.0f}, "
+                      f"at most {max(took) * 1000:.0f} ms (< {MOST_KEY_S * 1000:.0f} ms)")  # fmt: skip
+                missed |= p95 >= MOST_KEY_S
     finally:
         server.kill()  # its streams have no end, so it would wait for ever
         server.wait()

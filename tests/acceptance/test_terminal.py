@@ -139,7 +139,7 @@ def test_a_round_is_watched_from_its_first_calls_to_its_end(
 
 
 def test_a_session_is_watched_in_full_while_it_runs(stage: Stage) -> None:
-    round_id = stage.start("small", "latency=fixed:1500ms", concurrency=1)
+    round_id = stage.start("small", "latency=fixed:8s", concurrency=1)
     with stage.watching(round_id) as screen:
         screen.wait_for(r"── theatre q0")
         screen.press("t")
@@ -148,6 +148,7 @@ def test_a_session_is_watched_in_full_while_it_runs(stage: Stage) -> None:
             r" waits: (student|teacher|judge) \w+ (pupil|tutor|referee).* 0:0\d",
             r"(student|teacher|judge) \w+ +\S (pupil|tutor|referee) (×2 )?0:0\d",
         )  # fmt: skip
+        stage.faults("latency=fixed:200ms")
         screen.wait_for(r"● completed +5 turns")
         for size in reversed(SIZES):
             screen.resize(*size)
@@ -156,7 +157,6 @@ def test_a_session_is_watched_in_full_while_it_runs(stage: Stage) -> None:
             for fact in (r"verdict: ", r"referee · \w+ first: prefers", r"session +completed"):
                 screen.wait_for(fact)
         leave(screen)
-    stage.api.post(f"/v1/rounds/{round_id}/cancel").raise_for_status()
 
 
 def test_a_session_that_waits_for_a_limit_says_so(stage: Stage) -> None:
@@ -301,7 +301,7 @@ def test_keys_steer_the_round(stage: Stage) -> None:
         screen.press("c")
         at_both_sizes(screen, r"Cancel round .* for good", r"y yes   n no")
         screen.press("n")
-        screen.wait_for(r"── seats")
+        screen.wait_until(lambda text: "for good" not in text, "a screen without the question")
         assert api.get(path).json()["status"] == "running"
         screen.press("c")
         screen.wait_for(r"Cancel round .* for good")

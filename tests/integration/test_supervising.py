@@ -204,3 +204,37 @@ async def test_an_error_that_nobody_expects_ends_neither_supervisor_nor_seat(
         await stop.wait()
     looking.cancel()
     await one.database.close()
+
+
+async def test_a_call_whose_model_still_loads_says_so(
+    stage: Stage, made: tuple[Round, Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seat, "set_up_actor", lambda *_: None)
+    monkeypatch.setattr(seat, "LONG_S", 0.01)
+    card = next(iter(made[1].cards.values()))
+    one = seat.Seat(card, stage.settings, stage.database.url)
+    loaded, told = asyncio.Event(), list[str]()
+
+    async def waits(_: Wish, why: str, opens_in_s: float | None) -> None:
+        told.append(why)
+        loaded.set()
+
+    async def answer(wish: Wish) -> Turn:
+        return Turn(index=wish.index, call=wish.call, reply=Reply(text="because"))
+
+    async def load() -> Any:
+        await loaded.wait()
+        return answer
+
+    monkeypatch.setattr(one.journal, "waits", waits)
+    monkeypatch.setattr(one, "_open", load)
+    chat = (Message(role="user", content="why?"),)
+    call = Call(seat="student", agent=card.name, purpose="draft", messages=chat)
+    wish = Wish(round="r", session=1, epoch=1, index=0, call=call, sampling_seed=0)
+    async with asyncio.timeout(20):
+        for _ in range(2):
+            granted = await one.grant(wish)
+            assert granted.said is not None
+            assert granted.said.reply.text == "because"
+    assert told == ["starting"]
+    await one.database.close()

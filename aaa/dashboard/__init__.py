@@ -2,5 +2,5 @@
 
 import os
 
-# ms that Textual waits for the rest of a key's sequence before it takes Esc for itself; its usual 100 are felt
+# how long (ms) Textual waits for the rest of a sequence before it takes Esc for itself; 100 are felt
 os.environ.setdefault("ESCDELAY", "30")

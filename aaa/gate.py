@@ -50,11 +50,14 @@ class Standing(NamedTuple):
     """Seconds until the next one may begin; `None`: when one in flight ends."""
     why: str
     """What the provider said, where it is dead."""
+    waited_s: float = 0.0
+    """How long all calls that were let in had waited here, summed."""
 
 
 class _Waiter(NamedTuple):
     entered: "asyncio.Future[Ticket]"
     tokens: int
+    since: float
 
 
 class Gate:
@@ -67,6 +70,7 @@ class Gate:
         self._sleeping: dict[str, set[asyncio.Future[None]]] = {}
         self._in_flight: dict[str, set[asyncio.Future[Any]]] = {}
         self._closed: str | None = None
+        self._waited_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -84,6 +88,7 @@ class Gate:
             waiting=sum(map(len, self._waiting.values())),
             wait_s=None if math.isinf(wait.s) else wait.s,
             why=self.pace.breaker.why if wait.state == "down" else "",
+            waited_s=self._waited_s,
         )
 
     async def enter(self, round_id: str, tokens: int, tell: Tell | None = None) -> Ticket:
@@ -94,7 +99,7 @@ class Gate:
         """
         if self._closed is not None:
             raise RoundStopped(self._closed)
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), tokens)
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), tokens, self.clock())
         self._waiting.setdefault(round_id, deque()).append(waiter)
         self._pump()
         try:
@@ -200,6 +205,7 @@ class Gate:
                 self._come_back(wait.s)
                 return
             self._waiting[round_id].popleft()
+            self._waited_s += now - waiter.since
             waiter.entered.set_result(self.pace.began(now, waiter.tokens))
 
     def _in_turn(self) -> Iterator[tuple[str, _Waiter]]:

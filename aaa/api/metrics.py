@@ -12,6 +12,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from aaa.api.guard import needs
@@ -37,13 +38,13 @@ def routes(database: Database, listening: Listening) -> APIRouter:
     async def metrics() -> Response:
         """Figures for Prometheus, in its text format."""
         await meter.look()
-        now = [
+        told = [
+            *meter.families(),
             *of_totals(await totals(database)),
             *of_gates(await standing_gates(database), datetime.now(UTC)),
             *of_streams(listening, await listening.lag_s()),
         ]
-        text: bytes = generate_latest(meter.registry) + generate_latest(_Told(now))
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(_Told(told)), media_type=CONTENT_TYPE_LATEST)
 
     return router
 
@@ -68,7 +69,10 @@ def of_totals(found: Totals) -> Iterator[GaugeMetricFamily]:
 
 
 def of_gates(rows: Sequence[GateRow], now: datetime) -> Iterator[GaugeMetricFamily]:
-    """How each model's gate stands."""
+    """How the gates of each model stand: its card may have been edited while rounds of the older one run."""
+    of_agents: dict[str, list[GateRow]] = {}
+    for row in rows:
+        of_agents.setdefault(row.agent, []).append(row)
     numbers: dict[str, tuple[str, Callable[[GateRow], float]]] = {
         "in_flight": ("Calls in flight", lambda row: row.in_flight),
         "waiting": ("Calls that wait to begin", lambda row: row.waiting),
@@ -80,15 +84,16 @@ def of_gates(rows: Sequence[GateRow], now: datetime) -> Iterator[GaugeMetricFami
     }
     for name, (told, value) in numbers.items():
         family = GaugeMetricFamily(f"aaa_gate_{name}", told, labels=["agent"])
-        for row in rows:
-            family.add_metric([row.agent], value(row))
+        for agent, its in of_agents.items():
+            together = max if name == "opens_in_seconds" else sum
+            family.add_metric([agent], together(map(value, its)))
         yield family
     states = GaugeMetricFamily(
-        "aaa_gate_state", "1 for the state it is in", labels=["agent", "state"]
+        "aaa_gate_state", "Gates in that state; mostly 1 or 0", labels=["agent", "state"]
     )
-    for row in rows:
+    for agent, its in of_agents.items():
         for state in get_args(State):
-            states.add_metric([row.agent, state], float(row.state == state))
+            states.add_metric([agent, state], sum(row.state == state for row in its))
     yield states
 
 
@@ -103,8 +108,8 @@ def of_streams(listening: Listening, lag_s: float) -> Iterator[GaugeMetricFamily
 class _Told(Collector):
     """Families that are known already."""
 
-    def __init__(self, families: Sequence[GaugeMetricFamily]) -> None:
+    def __init__(self, families: Sequence[Metric]) -> None:
         self._families = families
 
-    def collect(self) -> Sequence[GaugeMetricFamily]:
+    def collect(self) -> Sequence[Metric]:
         return self._families

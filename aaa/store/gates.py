@@ -5,7 +5,7 @@ attempt; the rest is news, written about once a second.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -44,6 +44,14 @@ class GateRow(Value):
     beat_at: datetime
 
 
+class Waited(NamedTuple):
+    """How long all calls that one seat let in had waited before it."""
+
+    seat: str
+    agent: str
+    s: float
+
+
 async def tell(database: Database, seat: str, agent: str, standing: Standing) -> None:
     """Write how a gate stands."""
     opens_at = None
@@ -57,6 +65,7 @@ async def tell(database: Database, seat: str, agent: str, standing: Standing) ->
         "waiting": standing.waiting,
         "opens_at": opens_at,
         "why": standing.why,
+        "waited_s": standing.waited_s,
         "beat_at": func.now(),
     }
     since = func.coalesce(
@@ -93,6 +102,12 @@ async def held_s(database: Database, seat: str) -> float:
     async with database.begin() as connection:
         found = await connection.scalar(select(left).where(gates.c.seat == seat))
     return max(0.0, float(found or 0))
+
+
+async def waited_at_gates(connection: AsyncConnection) -> list[Waited]:
+    """Of every seat there was; a new actor of one begins again at 0."""
+    query = select(gates.c.seat, gates.c.agent, gates.c.waited_s).order_by(gates.c.seat)
+    return [Waited(*row) for row in await connection.execute(query)]
 
 
 async def standing_gates(

@@ -308,6 +308,9 @@ gates = Table(
     Column("hold_until", DateTime(timezone=True)),
     Column("why", Text, nullable=False),
     Column("since", DateTime(timezone=True), nullable=False),
+    Column(
+        "waited_s", Float, nullable=False, server_default=text("0")
+    ),  # of all calls that its seat let in
     _now("beat_at"),
 )
 

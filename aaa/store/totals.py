@@ -1,18 +1,13 @@
 """What all rounds together came to, for whoever measures: one row, from the rounds' own counters."""
 
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import func, select
 
-from aaa.states import LIVE, ROUND_STATUS, SESSION_STATUS
+from aaa.states import ROUND_STATUS, SESSION_STATUS
 from aaa.store.database import Database
 from aaa.store.tables import rounds
 from aaa.types import OUTCOMES, Value
-
-OF_LATE_S = 900
-"""Who looks at least so often misses no round, however short it was."""
 
 
 class Totals(Value):
@@ -53,11 +48,3 @@ def _sums() -> list[Any]:
         for status in ROUND_STATUS
     )
     return [*of_status, *(func.sum(rounds.c[name]).label(name) for name in counted)]
-
-
-async def newest_events(connection: AsyncConnection) -> dict[str, int]:
-    """Id of each round that is live, or ended of late -> id of its newest event."""
-    of_late = rounds.c.finished_at > func.now() - timedelta(seconds=OF_LATE_S)
-    live = or_(rounds.c.status.in_(LIVE), of_late)
-    query = select(rounds.c.id, rounds.c.last_event).where(live)
-    return {row.id: row.last_event for row in await connection.execute(query)}

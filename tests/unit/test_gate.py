@@ -97,6 +97,26 @@ async def test_a_wait_that_could_not_be_told_keeps_no_slot(
     assert await asyncio.wait_for(g.enter("a", 1), 5)
 
 
+async def test_time_waited_is_summed() -> None:
+    now = 100.0
+    g = Gate(Pace(Limits.model_validate({"concurrency": 1})), clock=lambda: now)
+    held = await g.enter("a", 1)
+    assert g.standing().waited_s == 0
+    waiting = []
+    for _ in range(2):
+        waiting.append(asyncio.create_task(g.enter("a", 1)))
+        await settled()
+        now += 2
+    assert g.standing().waited_s == 0  # nobody of them was let in
+    g.leave(held, object(), None, None)
+    second = await waiting[0]
+    assert g.standing().waited_s == 4
+    now += 1
+    g.unused(second)
+    await waiting[1]
+    assert g.standing().waited_s == 7
+
+
 async def test_who_sleeps_between_attempts_is_woken_when_its_round_stops() -> None:
     g = gate()
     sleeping = asyncio.create_task(g.sleep("a", 3600))

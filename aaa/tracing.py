@@ -173,7 +173,9 @@ def _tracer() -> "_Tracer | None":
             "pip install 'aaa-orchestrator[otel]'",
             next(name for name in ENDPOINTS if os.environ.get(name)),
         )
-        return None
+    except Exception as error:  # noqa: BLE001 (a slip in a variable of the SDK costs spans and no call)
+        log.warning("no spans are sent; OpenTelemetry refuses how it is set up: %s", error)
+    return None
 
 
 class _Tracer:
@@ -191,7 +193,7 @@ class _Tracer:
             resource=Resource.create({**name, "service.version": __version__}),
             id_generator=self.ids,
         )
-        delay_ms = int(os.environ.get("OTEL_BSP_SCHEDULE_DELAY") or DELAY_MS)
+        delay_ms = None if os.environ.get("OTEL_BSP_SCHEDULE_DELAY") else DELAY_MS
         self.provider.add_span_processor(
             BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=delay_ms)
         )

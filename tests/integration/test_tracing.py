@@ -189,6 +189,29 @@ async def test_a_share_of_sessions_is_kept_whole_or_not_at_all(
     assert sorted(span.trace for span in spans.named("chat")) == sorted(kept)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_BSP_SCHEDULE_DELAY", "500ms"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100000"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+    ],
+)
+async def test_a_slip_in_a_variable_costs_spans_alone(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv(name, value)
+    tracing._tracer.cache_clear()
+    for _ in range(2):
+        await ask(REPLY)
+    if (tracer := tracing._tracer()) is not None:
+        tracer.provider.shutdown()
+    tracing._tracer.cache_clear()
+
+
 async def test_a_collector_that_is_away_costs_spans_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")

@@ -18,7 +18,7 @@ from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
 from aaa.models.failures import REDIRECTED, broken_off, kind_of_status, parse_retry_after
-from aaa.models.redact import brief, named
+from aaa.models.redact import brief, named, places
 from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
@@ -96,12 +96,13 @@ class DirectModel:
             ) from None
         except (aiohttp.ClientConnectorError, ValueError) as error:
             raise ModelError(
-                "unreachable", self._told(f"{self.card.api_base} does not answer: {error}", key)
+                "unreachable",
+                self._told(f"the server at its `api_base` does not answer: {error}", key),
             ) from None
         except (aiohttp.ClientError, OSError) as error:
             why = str(error) or type(error).__name__
             raise ModelError(
-                "dropped", self._told(f"{self.card.api_base} broke off: {why}", key)
+                "dropped", self._told(f"the server at its `api_base` broke off: {why}", key)
             ) from None
 
     def _connections(self) -> aiohttp.ClientSession:
@@ -161,7 +162,8 @@ class DirectModel:
             raise ModelError("malformed", self._told(told, key)) from None
 
     def _told(self, why: str, key: str | None) -> str:
-        return brief(f"{self.card.model}: {why}", (key,))
+        """Without its key; and, since every viewer reads it, without its address."""
+        return brief(f"{self.card.model}: {why}", (key, *places(self.card.api_base)))
 
 
 def _key(card: AgentCard, environ: Mapping[str, str]) -> str | None:

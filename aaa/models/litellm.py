@@ -15,7 +15,7 @@ from aaa.errors import ModelError
 from aaa.models import Model, Request
 from aaa.models.choices import ChoiceOdds, read_choices
 from aaa.models.failures import REDIRECTED, broken_off, read_failure, told_by
-from aaa.models.redact import brief, named, secrets_in
+from aaa.models.redact import brief, named, places, secrets_in
 from aaa.models.schemas import strict
 from aaa.scenario import AgentCard
 from aaa.settings import Settings
@@ -78,14 +78,15 @@ class LiteLLMModel:
             return ModelError("timeout", f"{self.card.model}: no answer within {limit_s:g} s")
         kind, status, retry_after_s = read_failure(error)
         told = f"HTTP {status}: " if status else ""
-        where = f" at {self.card.api_base}" if kind == "unreachable" and self.card.api_base else ""
+        where = " at its `api_base`" if kind == "unreachable" and self.card.api_base else ""
         said = REDIRECTED if status and status < 400 else told_by(error)
         message = self._told(f"{told}{said}", key, where)
         return ModelError(kind, message, retry_after_s=retry_after_s)
 
     def _told(self, why: str, key: str | None, where: str = "") -> str:
-        """Without the card's key, nor any that LiteLLM may have found in the environment by itself."""
-        return brief(f"{self.card.model}{where}: {why}", (key, *secrets_in(os.environ)))
+        """Without the card's key and address, nor any key that LiteLLM may have found in the environment."""
+        secrets = (key, *places(self.card.api_base), *secrets_in(os.environ))
+        return brief(f"{self.card.model}{where}: {why}", secrets)
 
 
 def api_key(card: AgentCard, environ: Mapping[str, str]) -> str | None:

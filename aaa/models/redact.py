@@ -7,7 +7,8 @@ shapes that keys, bearer tokens and URLs have. Left out: model text, which is no
 import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import quote, quote_plus, unquote, unquote_plus
+from contextlib import suppress
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from aaa.clean import storable
 
@@ -53,6 +54,15 @@ def redact(text: str, secrets: Iterable[str | None] = ()) -> str:
     for shape, mask in _SHAPES:
         text = shape.sub(mask, text)
     return text
+
+
+def places(url: str | None) -> Iterator[str]:
+    """How an error may name the server at that URL: what `redact` is to take out for who may not know it."""
+    if url is not None:
+        yield url.rstrip("/")
+        with suppress(ValueError):  # no URL at all
+            parts = urlsplit(url)
+            yield from (parts.netloc, parts.hostname or "")
 
 
 def secrets_in(environ: Mapping[str, str]) -> tuple[str, ...]:

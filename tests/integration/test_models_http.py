@@ -321,7 +321,23 @@ async def test_retry_after_is_told_and_not_slept(stub: Stub, model: str) -> None
 
 @pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])
 async def test_nobody_there_is_unreachable(model: str) -> None:
-    assert (await failure(model_at("http://127.0.0.1:9", model))).kind == "unreachable"
+    error = await failure(model_at("http://127.0.0.1:9", model))
+    assert error.kind == "unreachable"
+    assert "at its `api_base`" in str(error)
+
+
+@pytest.mark.parametrize("model", [DIRECT, OPENAI, ANTHROPIC])
+@pytest.mark.parametrize("way", ["nobody", "drop", "told"])
+async def test_no_error_tells_the_address(stub: Stub, model: str, way: str) -> None:
+    """Every viewer reads errors; a card's address is shown to nobody."""
+    base = "http://127.0.0.1:9" if way == "nobody" else stub.base
+    if way == "drop":
+        stub.delivery = "drop"
+    stub.status, stub.body = 500, {"error": {"message": f"{base}/v1/chat failed at {base[7:]}"}}
+    told = str(await failure(model_at(base, model)))
+    assert base[7:] not in told
+    assert "127.0.0.1" not in told
+    assert told.startswith(OPENAI if model == DIRECT else model)
 
 
 @pytest.mark.parametrize("model", COMPATIBLE)

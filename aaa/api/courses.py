@@ -11,7 +11,7 @@ from pydantic import Field
 
 from aaa.api.guard import needs
 from aaa.api.paging import CLEAN, Cursor, Limit, Name, Page, RoundId, page, unknown
-from aaa.api.problems import errors
+from aaa.api.problems import errors, started
 from aaa.api.rounds import CommandKey, Key
 from aaa.api.starting import check_changes, check_plain, request_hash
 from aaa.catalogue import Catalogue
@@ -97,8 +97,9 @@ def _starting(router: APIRouter, database: Database, catalogue: Catalogue) -> No
         "dependencies": [needs("operator")],
         "responses": errors(400, 409, 413),
     }
+    makes = told | {"responses": {**started("course"), **told["responses"]}}
 
-    @router.post("/courses", status_code=202, **told)
+    @router.post("/courses", status_code=202, **makes)
     async def start_course(
         asked: StartCourse, response: Response, idempotency_key: Key = None
     ) -> Course:

@@ -1,5 +1,5 @@
-"""The OpenAPI document: every route with its role and its errors, and links from what makes a thing to
-what can be done with it."""
+"""The OpenAPI document: every route with its role, its errors and examples, and links from what makes a
+thing to what can be done with it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +8,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from aaa.api.examples import EXAMPLES
 from aaa.api.guard import needs, role_of
 from aaa.api.problems import Problem, errors
 
@@ -45,6 +46,8 @@ def describe(app: FastAPI) -> Json:
             routes=app.routes,
         )
         _with_problems(described)
+        for name, given in EXAMPLES.items():
+            described["components"]["schemas"][name]["examples"] = list(given)
         _with_roles(described, app)
         for link in _links(described["paths"]):
             described["paths"][link[0]][link[1]]["responses"][link[2]].setdefault("links", {})[

@@ -1,6 +1,7 @@
 """The route of a round's events; `sse.py` has the stream, `docs/design/events.md` what is in it."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -9,14 +10,36 @@ from fastapi.responses import StreamingResponse
 from aaa.api.guard import needs
 from aaa.api.paging import LARGEST_ID, RoundId
 from aaa.api.problems import errors
-from aaa.api.sse import Listening, Stream
+from aaa.api.sse import CONNECTED, KEEP_ALIVE, Listening, Stream, frame
 from aaa.errors import InputError
 from aaa.states import ENDED
 from aaa.store.database import Database
+from aaa.store.events import Event
 from aaa.store.rounds import Round, get_round
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """Nobody on the way may keep or hold back events."""
+_AT = datetime(2026, 5, 4, 9, 41, 12, tzinfo=UTC)
+SAID = {
+    "schema": {
+        "type": "string",
+        "description": "Frames of `id`, `event` and one line of JSON as `data`; a line that begins with a "
+        "colon is a comment. `docs/design/events.md` lists the events",
+    },
+    "example": b"".join(
+        (
+            CONNECTED,
+            frame(
+                Event(id=70, kind="call.started", at=_AT, data={"session": 12, "agent": "judge"})
+            ),
+            KEEP_ALIVE,
+            frame(
+                Event(id=71, kind="round.completed", at=_AT, data={"reason": "done", "pairs": 1})
+            ),
+        )
+    ).decode(),
+}
+"""What goes over the wire, by an example."""
 
 
 def routes(database: Database, listening: Listening) -> APIRouter:
@@ -36,7 +59,10 @@ def routes(database: Database, listening: Listening) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             **errors(404),
-            200: {"description": "The events as they happen", "content": {"text/event-stream": {}}},
+            200: {
+                "description": "The events as they happen",
+                "content": {"text/event-stream": SAID},
+            },
             204: {"description": "The round has ended and you have all of its events"},
         },
     )

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from aaa.api.guard import needs
 from aaa.api.paging import RoundId
-from aaa.api.problems import errors
+from aaa.api.problems import errors, started
 from aaa.api.rounds import Key
 from aaa.api.starting import StartRound, prepare, request_hash
 from aaa.calibration import Calibration, Report, calibrate, judging_key
@@ -91,8 +91,9 @@ def _again(router: APIRouter, database: Database, catalogue: Catalogue) -> None:
         "dependencies": [needs("operator")],
         "responses": errors(400, 404, 409, 413),
     }
+    makes = told | {"responses": {**started("round"), **told["responses"]}}
 
-    @router.post("/rejudge", status_code=202, **told)
+    @router.post("/rejudge", status_code=202, **makes)
     async def rejudge(
         round_id: RoundId, asked: Rejudge, response: Response, idempotency_key: Key = None
     ) -> Round:

@@ -30,6 +30,13 @@ from aaa.store.records import chunks
 from aaa.store.rounds import get_script
 
 MEDIA_TYPE = "application/x-ndjson"
+ROWS = {
+    "schema": {"type": "string", "description": "JSON lines; `docs/export.md` has the columns"},
+    "example": '{"id": "p23ad3382133dbdc7922769d", "prompt": [{"role": "user", "content": "Why?"}], '
+    '"chosen": [{"role": "assistant", "content": "So."}], '
+    '"rejected": [{"role": "assistant", "content": "No."}], "related_judges": false}\n',
+}
+"""What is streamed, by an example."""
 OWN = ("format", "doubles")
 """Parameters that select nothing."""
 
@@ -55,7 +62,7 @@ def routes(database: Database) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             **errors(404),
-            200: {"description": "A row on each line", "content": {MEDIA_TYPE: {}}},
+            200: {"description": "A row on each line", "content": {MEDIA_TYPE: ROWS}},
         },
         openapi_extra={"parameters": described()},
     )

@@ -68,6 +68,25 @@ MEANINGS: Mapping[int, str] = {
     500: "A defect of ours; the server's log says more",
     503: "The database or the cluster does not answer now",
 }
+HEADERS: Mapping[int, Mapping[str, Any]] = {
+    401: {
+        "WWW-Authenticate": {
+            "description": "How to say who you are",
+            "required": True,
+            "schema": {"type": "string"},
+            "example": 'Bearer realm="aaa"',
+        }
+    },
+    429: {
+        "Retry-After": {
+            "description": "Seconds until the next request may come",
+            "required": True,
+            "schema": {"type": "integer", "minimum": 1},
+            "example": 2,
+        }
+    },
+}
+"""What a problem of that status says besides its document."""
 ALWAYS = (401, 403, 421, 422, 429, 500, 503)
 """What any route may answer."""
 
@@ -77,9 +96,28 @@ Told = dict[int | str, dict[str, Any]]
 def errors(*statuses: int) -> Told:
     """The `responses` of a route: what it may answer when things go wrong."""
     schema = {"$ref": "#/components/schemas/Problem"}
+    told: Told = {}
+    for status in sorted({*statuses, *ALWAYS}):
+        content = {MEDIA_TYPE: {"schema": schema}}
+        told[status] = {"description": MEANINGS[status], "content": content}
+        if status in HEADERS:
+            told[status]["headers"] = HEADERS[status]
+    return told
+
+
+def started(what: str) -> Told:
+    """The 202 of a route that starts something, and says in `Location` where that is."""
+    header = {
+        "description": f"Where the {what} is",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": f"/v1/{what}s/first-7k2m9qa",
+    }
     return {
-        status: {"description": MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in sorted({*statuses, *ALWAYS})
+        202: {
+            "description": f"The {what}, which is played from now on",
+            "headers": {"Location": header},
+        }
     }
 
 

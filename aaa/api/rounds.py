@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Response
 
 from aaa.api.guard import needs
 from aaa.api.paging import Cursor, Limit, Page, RoundId, page, unknown
-from aaa.api.problems import errors
+from aaa.api.problems import errors, started
 from aaa.api.starting import StartRound, prepare, request_hash
 from aaa.catalogue import Catalogue
 from aaa.errors import InputError, NotFound
@@ -58,7 +58,7 @@ def _starting(router: APIRouter, database: Database, catalogue: Catalogue) -> No
         "",
         status_code=202,
         dependencies=[needs("operator")],
-        responses=errors(400, 409, 413),
+        responses={**started("round"), **errors(400, 409, 413)},
     )
     async def start_round(
         asked: StartRound, response: Response, idempotency_key: Key = None

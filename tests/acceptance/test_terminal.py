@@ -210,7 +210,7 @@ def test_finished_sessions_are_found_and_stepped_through(
     with stage.watching(stage.done, size=size) as screen:
         screen.wait_for(r"● completed")
         screen.press("s")
-        screen.wait_for(r"sessions .*6")
+        screen.wait_for(r"AAA  sessions .* 6")
         screen.press("/", "tag:t1 outcome:draw", "enter")
         screen.wait_for(r"outcome:draw is none; there are win, tie, flip")
         # Textual 8.2 loses keys that are read together with a backspace
@@ -340,7 +340,7 @@ def test_what_models_and_seeds_hold_touches_no_terminal(stage: Stage) -> None:
     with stage.watching(stage.done, size=(200, 60)) as screen:
         screen.wait_for(r"● completed")
         screen.press("s")
-        screen.wait_for(r"sessions .*6")
+        screen.wait_for(r"AAA  sessions .* 6")
         screen.press("/", "tag:bad", "enter")
         screen.wait_for(r"1 found")
         screen.wait_for(r"hostile␛\[31m")

@@ -18,6 +18,7 @@ from aaa.cluster.runtime import load_ray
 from aaa.cluster.supervisor import ClusterLost, supervise
 from aaa.errors import SetupError
 from aaa.logs import set_up
+from aaa.models.redact import brief, secrets_in
 from aaa.settings import read_settings
 from aaa.store.database import Database
 
@@ -58,8 +59,9 @@ async def _to_the_end() -> None:
     except ClusterLost as error:
         logging.getLogger(__name__).warning("%s", error)
         code = LOST
-    except Exception:
+    except Exception as error:
         logging.getLogger(__name__).exception("the supervisor failed")
+        print(brief(f"{type(error).__name__}: {error}", secrets_in(os.environ)), flush=True)
         code = 1
     logging.shutdown()
     os._exit(code)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import IO
@@ -23,15 +24,19 @@ STOP_S = 20.0
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.2, 30.0
 STEADY_S = 60.0
 """Who lived so long failed for a new reason: the next start comes at once."""
+TRIES = 3
+"""Where so many ended before one led, the next will not lead either."""
 
 
 class Supervised:
     """A supervisor that is kept, and waits to be told the database."""
 
     def __init__(self, settings: Settings, stop: asyncio.Event, cards: Iterable[AgentCard]) -> None:
+        self.ended = deque[str](maxlen=TRIES)
+        """How the last ones ended that did so unasked: exit code, and what they said."""
         self._url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         loads = sorted({name for card in cards if (name := library(card)) is not None})
-        self._keeping = asyncio.create_task(_keep(settings, loads, self._url, stop))
+        self._keeping = asyncio.create_task(_keep(settings, loads, self._url, stop, self.ended))
 
     def with_database(self, url: str) -> asyncio.Task[None]:
         """Say which database is open; the task that keeps the supervisor, until it was asked to stop.
@@ -65,7 +70,11 @@ async def supervising(
 
 
 async def _keep(
-    settings: Settings, loads: Sequence[str], url: asyncio.Future[str], stop: asyncio.Event
+    settings: Settings,
+    loads: Sequence[str],
+    url: asyncio.Future[str],
+    stop: asyncio.Event,
+    ended: deque[str],
 ) -> None:
     clock = asyncio.get_running_loop().time
     delay_s = FIRST_DELAY_S
@@ -79,8 +88,9 @@ async def _keep(
         if code == REFUSED and refusals == 0 and delay_s == FIRST_DELAY_S:
             raise SetupError(said)
         refusals += code == REFUSED
+        ended.append(f"exit code {code}" + (said and f": {said}"))
         delay_s = FIRST_DELAY_S if clock() - began > STEADY_S else min(LONGEST_DELAY_S, delay_s * 2)
-        log.warning("supervisor ended (%s %s); the next starts in %.1f s", code, said, delay_s)
+        log.warning("supervisor ended (%s); the next starts in %.1f s", ended[-1], delay_s)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), delay_s)
 

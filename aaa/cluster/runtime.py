@@ -21,15 +21,17 @@ OBJECT_STORE_BYTES = 100 * 2**20  # nothing large travels: turns do, weights and
 
 
 def load_ray(settings: Settings) -> Any:
-    """The `ray` module, imported in the environment that it reads then."""
+    """The `ray` module, imported in the environment that it reads then. Raises `SetupError`."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if settings.ray_address is None:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token_file(settings.home))
         os.environ.pop("RAY_ADDRESS", None)
-    import ray
-
+    try:
+        import ray
+    except ImportError as error:
+        raise SetupError(f"Ray cannot be loaded: {error}; install AAA again") from error
     return ray
 
 

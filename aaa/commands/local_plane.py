@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from aaa.catalogue import Catalogue
 from aaa.client import Client
-from aaa.cluster.keeper import Supervised
+from aaa.cluster.keeper import TRIES, Supervised
+from aaa.errors import Conflict, SetupError
 from aaa.settings import Settings
 from aaa.store.database import Database
 from aaa.store.leases import alive
@@ -17,7 +18,10 @@ from aaa.store.opening import open_database
 async def local_plane(
     settings: Settings, catalogue: Catalogue, supervised: Supervised, stop: asyncio.Event
 ) -> AsyncIterator[Client]:
-    """A client of it while the block runs, once the supervisor leads; its error ends the block."""
+    """A client of it while the block runs, once the supervisor leads; its error ends the block.
+
+    Raises `Conflict` where `stop` was set before, `SetupError` where no supervisor comes to lead.
+    """
     async with open_database(settings) as database:
         supervisor = supervised.with_database(database.url)
         from aaa.api.server import local_api  # two seconds, in which the supervisor starts Ray
@@ -27,7 +31,7 @@ async def local_plane(
                 local_api(settings, database, catalogue) as own,
                 Client(*own) as client,
             ):
-                await _leads(database, supervisor)
+                await _leads(database, supervised, supervisor, stop)
                 async with asyncio.TaskGroup() as group:
                     watched = group.create_task(_unless_stopped(supervisor))
                     yield client
@@ -39,12 +43,24 @@ async def local_plane(
             await asyncio.gather(supervisor, return_exceptions=True)
 
 
-async def _leads(database: Database, supervisor: asyncio.Task[None]) -> None:
-    """Wait for a supervisor that leads. Raises what ended ours."""
-    while "supervisor" not in await alive(database, ["supervisor"], 5):
+async def _leads(
+    database: Database,
+    supervised: Supervised,
+    supervisor: asyncio.Task[None],
+    stop: asyncio.Event,
+) -> None:
+    """Wait for a supervisor that leads. Raises what ended ours, and as `local_plane`."""
+    while not stop.is_set():
+        if "supervisor" in await alive(database, ["supervisor"], 5):
+            return
         if supervisor.done():
             await supervisor
+        if len(supervised.ended) >= TRIES:
+            raise SetupError(
+                f"{TRIES} supervisors ended before one led; the last: {supervised.ended[-1]}"
+            )
         await asyncio.sleep(0.1)
+    raise Conflict("stopped before it began")
 
 
 async def _unless_stopped(supervisor: asyncio.Task[None]) -> None:

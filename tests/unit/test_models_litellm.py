@@ -162,3 +162,40 @@ def test_a_bare_name_in_the_table_counts_only_for_its_own_provider() -> None:
     assert price_in(table, "one/m") == Price(input_usd_per_mtok=1, output_usd_per_mtok=2)
     assert price_in(table, "two/m") is None
     assert price_in(table, "one/tiers") is None
+
+
+def test_a_call_is_reserved_at_the_dearest_token_of_its_reply() -> None:
+    entry = {"litellm_provider": "one", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+    table = {"one/m": entry | {"output_cost_per_reasoning_token": 4e-6}}
+    assert price_in(table, "one/m") == Price(input_usd_per_mtok=1, output_usd_per_mtok=4)
+    table = {"one/m": entry | {"output_cost_per_reasoning_token": 1e-6}}
+    assert price_in(table, "one/m") == Price(input_usd_per_mtok=1, output_usd_per_mtok=2)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "one/sonar",
+        "two/one/sonar-pro",
+        "one/m-search-preview",
+        "one/o3-deep-research",
+        "one/m-search-api",
+    ],
+)
+def test_a_model_that_searches_unasked_has_no_price_by_the_token(model: str) -> None:
+    entry = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+    assert price_in({model: entry}, model) is None
+
+
+def test_a_fee_for_each_request_is_no_price_by_the_token() -> None:
+    entry = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+    assert price_in({"one/m": entry | {"input_cost_per_request": 0.005}}, "one/m") is None
+
+
+@pytest.mark.parametrize("model", ["one/m", "one/NousResearch/m"])
+def test_a_fee_for_searches_that_nobody_asks_for_changes_no_price(model: str) -> None:
+    fee = {"search_context_cost_per_query": {"search_context_size_medium": 0.01}}
+    entry = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+    assert price_in({model: entry | fee}, model) == Price(
+        input_usd_per_mtok=1, output_usd_per_mtok=2
+    )

@@ -1,12 +1,13 @@
 """What can be known to fail before a round starts: missing keys, missing weights, unknown prices."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aaa.catalogue import Script
 from aaa.errors import AAAError, InputError, SetupError
 from aaa.models import price_of
 from aaa.models.weights import locate
+from aaa.scenario import AgentCard
 from aaa.settings import Settings
 
 
@@ -14,17 +15,18 @@ def check_prices(script: Script) -> None:
     """Refuse a budget in dollars over models of unknown price. Raises `InputError` naming them."""
     scenario = script.scenario
     capped = {name for seat in scenario.capped_in_usd for name in scenario.seats[seat]}
-    unpriced = [name for name in script.cards if name in capped and not _priced(script, name)]
+    check_priced(scenario.name, [card for name, card in script.cards.items() if name in capped])
+
+
+def check_priced(scenario: str, cards: Iterable[AgentCard]) -> None:
+    """The same for those that a scenario's budget in dollars is over."""
+    unpriced = [card.name for card in cards if price_of(card) is None]
     if unpriced:
         raise InputError(
-            f"scenario {scenario.name!r} has a budget in dollars, but the price of "
+            f"scenario {scenario!r} has a budget in dollars, but the price of "
             f"{', '.join(map(repr, unpriced))} is unknown: set `price:` in the card, or no budget "
             "(budget_usd: null, no `usd` in seat_budgets)"
         )
-
-
-def _priced(script: Script, name: str) -> bool:
-    return price_of(script.cards[name]) is not None
 
 
 def check_cluster(settings: Settings) -> None:

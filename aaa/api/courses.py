@@ -19,13 +19,14 @@ from aaa.curriculum.course import Prepared, prepare
 from aaa.curriculum.staged_estimate import StagedEstimate, staged_estimate
 from aaa.errors import Conflict, InputError, NotFound
 from aaa.generations import root_of
-from aaa.preflight import check_prices
+from aaa.preflight import check_priced, check_prices
 from aaa.scenario import MOST_USD
 from aaa.store import courses
 from aaa.store.commands import done_before
 from aaa.store.courses import Course, Retune, create_course, get_course, list_courses
 from aaa.store.database import Database
 from aaa.store.generations import Generation, find_generation, list_generations, register
+from aaa.store.rounds import get_script
 from aaa.store.steering import cancel_round, pause_round, resume_round
 from aaa.types import Value
 
@@ -168,6 +169,8 @@ def _steering(router: APIRouter, database: Database) -> None:
     )
     async def retune(course_id: RoundId, changes: Retune) -> Course:
         """Change the limits of a live course, of the round that it plays and of later ones."""
+        if changes.budget_usd is not None:
+            await _check_prices(database, course_id)
         return await courses.retune_course(database, course_id, changes)
 
     @router.post("/courses/{course_id}/teach", **told)
@@ -178,6 +181,21 @@ def _steering(router: APIRouter, database: Database) -> None:
             names = ", ".join(line)
             raise InputError(f"{asked.agent!r} is none of the line of this student: {names}")
         return await courses.teach(database, course_id, asked.agent, line[asked.agent], key=key)
+
+
+async def _check_prices(database: Database, course_id: str) -> None:
+    """As at the start, a budget in dollars over unknown prices is refused: of all that its plays seat."""
+    script = await courses.script_of(database, course_id)
+    found = await get_course(database, course_id)
+    playing = [row.round for row in found.steps if row.status == "running" and row.round]
+    rounds = [await get_script(database, round_id) for round_id in playing]
+    plays = [play for stage in script.scenario.stages for play in stage.plays]
+    seats = [script.scenario.seats, *(play.seats for play in plays)]
+    seats += [round.scenario.seats for round in rounds]
+    seated = {name for held in seats for names in held.values() for name in names}
+    cards = [*script.cards.values(), *(card for round in rounds for card in round.cards.values())]
+    known = {card.name: card for card in cards if card.name in seated}
+    await asyncio.to_thread(check_priced, found.scenario, known.values())
 
 
 async def _stop(database: Database, course_id: str, command: str, key: str | None) -> Course:

@@ -347,6 +347,45 @@ async def test_steering(classroom: Classroom) -> None:
     assert (await api.get("/v1/courses/none")).status_code == 404
 
 
+@pytest.mark.parametrize("seat", ["now", "later"])
+async def test_a_course_takes_no_budget_in_dollars_over_an_unknown_price(
+    classroom: Classroom, seat: str
+) -> None:
+    unpriced = yaml.safe_load((classroom.folder / "agents" / "peer.yaml").read_text())
+    unpriced |= {"name": "dear", "price": None}
+    (classroom.folder / "agents" / "dear.yaml").write_text(yaml.safe_dump(unpriced))
+    scenario = course_scenario(classroom.folder / "trainer.py")
+    play = scenario["stages"][seat == "later"]["plays"][-1]
+    play["seats"]["opponent"] = ["dear"]
+    classroom.write(stages=scenario["stages"], budget_usd=None)
+    course_id = (await classroom.start()).json()["id"]
+    await classroom.step(course_id, trained_is_better)
+    path = f"/v1/courses/{course_id}"
+    refused = await classroom.api.patch(path, json={"budget_usd": 3})
+    assert (refused.status_code, "price of 'dear' is unknown" in refused.text) == (422, True)
+    assert (await classroom.api.get(path)).json()["budget_usd"] is None
+    allowed = await classroom.api.patch(path, json={"budget_usd": None, "concurrency": 5})
+    assert (allowed.status_code, allowed.json()["concurrency"]) == (200, 5)
+
+
+async def test_the_round_that_plays_has_no_budget_in_dollars_over_an_unknown_price(
+    classroom: Classroom,
+) -> None:
+    classroom.write(budget_usd=None)
+    course_id = (await classroom.start()).json()["id"]
+    unpriced = yaml.safe_load((classroom.folder / "agents" / "pupil.yaml").read_text())
+    unpriced |= {"name": "pupil-g1", "price": None, "parent": "pupil", "generation": 1}
+    (classroom.folder / "agents" / "pupil-g1.yaml").write_text(yaml.safe_dump(unpriced))
+    path = f"/v1/courses/{course_id}"
+    body = {"agent": "pupil-g1", "course": course_id}
+    assert (await classroom.api.post("/v1/generations", json=body)).status_code == 201
+    step = Conductor(classroom.settings, classroom.database, course_id).step
+    await step()
+    await step()  # drawn, and the first round made
+    refused = await classroom.api.patch(path, json={"budget_usd": 3})
+    assert (refused.status_code, "price of 'pupil-g1' is unknown" in refused.text) == (422, True)
+
+
 async def test_a_round_that_stops_for_its_budget_stops_the_course(classroom: Classroom) -> None:
     course_id = (await classroom.start(budget_usd=0.0021)).json()["id"]
     step = Conductor(classroom.settings, classroom.database, course_id).step

@@ -274,11 +274,10 @@ class Together:
 
     async def _holds(self) -> None:
         """What a provider asked for must outlive the seat that heard it."""
-        waits = {
-            e.wish.call.agent: e.error.retry_after_s
-            for e in self.endings
-            if isinstance(e, Failed) and e.error.retry_after_s is not None
-        }
+        waits: dict[str, float] = {}
+        for e in self.endings:
+            if isinstance(e, Failed) and (asked_s := e.error.retry_after_s) is not None:
+                waits[e.wish.call.agent] = max(asked_s, waits.get(e.wish.call.agent, 0.0))
         for agent, wait_s in waits.items():
             if self.seat:
                 await hold(self.connection, self.seat, agent, wait_s)

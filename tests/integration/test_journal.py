@@ -16,7 +16,7 @@ from aaa.catalogue import Catalogue
 from aaa.errors import ModelError, StoreError
 from aaa.gate import RoundStopped
 from aaa.store.database import Database
-from aaa.store.entries import Begin
+from aaa.store.entries import Begin, Failed, write
 from aaa.store.events import read_events
 from aaa.store.gates import held_s
 from aaa.store.journal import Journal, pause_at_budget
@@ -393,6 +393,20 @@ async def test_retry_after_outlives_the_seat_that_heard_it(desk: Desk) -> None:
     await journal.fail(wish, await desk.begin(wish), shorter, 1)
     assert await held_s(desk.database, "seat-x") > 100
     assert await held_s(desk.database, "another") == 0
+
+
+@pytest.mark.parametrize("order", [(1, 120, 2), (120, 1), (1, 120)])
+async def test_of_two_retry_afters_in_one_commit_the_longer_is_kept(
+    desk: Desk, order: tuple[int, ...]
+) -> None:
+    calls = [desk.wish(index) for index in range(len(order))]
+    failed = [
+        Failed(wish, await desk.begin(wish), ModelError("rate_limited", "", retry_after_s=s), None)
+        for wish, s in zip(calls, order, strict=True)
+    ]
+    async with desk.database.begin() as connection:
+        await write(connection, "seat-x", failed)
+    assert 100 < await held_s(desk.database, "seat-x") <= 120
 
 
 class Away(Database):

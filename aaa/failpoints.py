@@ -15,7 +15,7 @@ OF_COURSES = (
     "course.inside",  # what a step found is written, not committed
     "course.after",
     "course.round",  # a step's round made, the step not marked
-    "course.trained",  # the command ended well, nothing of it on record
+    "course.trained",  # the command ended well, nothing of it in the database
     "course.registered",  # the trained student on record, its card not written
 )
 NAMES = (

@@ -18,7 +18,7 @@ import aaa
 from aaa.board import Method
 from aaa.catalogue import Catalogue, open_catalogue
 from aaa.cluster.standing import rounds_for, trained_by, untrained, without_rows
-from aaa.cluster.training import OnRecord, Unwanted, train
+from aaa.cluster.training import OnRecord, Unwanted, keep, kept, train
 from aaa.curriculum.course import (
     CourseScript,
     Learner,
@@ -378,9 +378,13 @@ class Conductor:
         await courses.begin_step(self._database, self._id, step.position)
         trained = folder / "train.log"
         watching = OnRecord(self._database, self._id, step.position, output)
-        told = await train(
-            command, folder, trained, stage.train.timeout_s, self._settings.home, watching.look
-        )
+        told = await asyncio.to_thread(kept, trained)
+        if told is None:
+            told = await train(
+                command, folder, trained, stage.train.timeout_s, self._settings.home, watching.look
+            )
+            child(parent, student, number, told)  # what makes no card is not kept
+            await asyncio.to_thread(keep, told, trained)
         hit("course.trained")
         card = await self._registered(course, stage, parent, student, told)
         data = {

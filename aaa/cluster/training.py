@@ -2,7 +2,8 @@
 
 Whatever the command is, what it prints last as one JSON object says how the trained model is reached:
 `{"model": "openai/my-student-g1", "api_base": "http://…"}`. It dies with the process that started it, and is
-started again by the next one; resuming from its own checkpoints is its affair.
+started again by the next one; resuming from its own checkpoints is its affair. One that ended well is not:
+what it said is kept beside its log.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from aaa.cluster.parent import die_with_parent
+from aaa.corpus.files import whole
 from aaa.errors import AAAError, SetupError, StoreError
 from aaa.store import courses
 from aaa.store.database import Database
@@ -54,6 +56,25 @@ async def train(
         ended = "ran out of its time" if code is None else f"ended with exit code {code}"
         raise TrainingFailed(f"{command[0]!r} {ended}; its log is {log}: …{said[-TAIL:].strip()}")
     return told(said, log)
+
+
+def keep(said: dict[str, Any], log: Path) -> None:
+    """Put it on disk, so that nothing that happens from now on has it trained again. Raises `SetupError`."""
+    with whole(_kept(log)) as draft:
+        draft.write_text(json.dumps(said), "utf-8")
+
+
+def kept(log: Path) -> dict[str, Any] | None:
+    """What the command said that ended well here; `None`: it has to be run."""
+    try:
+        found: dict[str, Any] = json.loads(_kept(log).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _kept(log: Path) -> Path:
+    return log.with_suffix(".told")
 
 
 class OnRecord:

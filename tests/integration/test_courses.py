@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from aaa.api.app import create_app
 from aaa.catalogue import Catalogue, open_catalogue
 from aaa.cluster.conductor import Conductor
+from aaa.errors import StoreError
 from aaa.settings import Settings
 from aaa.store.courses import Course, get_course, seeds_of
 from aaa.store.database import Database
@@ -34,6 +35,8 @@ print("trained on", len(rows), "pairs from", model)
 print(json.dumps({"model": f"openai/pupil-{generation}", "secret": "not taken"}))
 """
 """A trainer: reads its data, writes something, says how the model is reached."""
+COUNTING = f"{TRAINER}open('runs', 'a').write('1')"
+"""The same, and a mark in its stage's folder for each time it is run."""
 
 
 def course_scenario(trainer: Path, **more: Any) -> dict[str, Any]:
@@ -303,6 +306,41 @@ async def test_a_failing_trainer_stops_the_course_and_is_run_again(classroom: Cl
     course = await classroom.go_on(course.id, trained_is_better)
     assert course.status == "completed"
     assert course.student == "pupil-g2"
+
+
+async def test_a_training_that_ended_well_is_not_run_again(
+    classroom: Classroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where the database is away just then, nor where whoever conducts is killed."""
+    (classroom.folder / "trainer.py").write_text(COUNTING)
+    course_id = (await classroom.start()).json()["id"]
+    going_wrong: list[BaseException] = [asyncio.CancelledError(), StoreError("away")]
+
+    async def away(*given: Any) -> Generation:
+        if going_wrong:
+            raise going_wrong.pop()
+        return await register(*given)
+
+    monkeypatch.setattr("aaa.cluster.conductor.register", away)
+    with pytest.raises(asyncio.CancelledError):
+        await classroom.go_on(course_id, trained_is_better)
+    course = await classroom.go_on(course_id, trained_is_better)
+    assert (course.status, course.student, going_wrong) == ("completed", "pupil-g2", [])
+    for stage in ("one", "two"):
+        folder = classroom.settings.home / "courses" / course_id / stage
+        assert (folder / "runs").read_text() == "1"
+        assert "trained on" in (folder / "train.log").read_text()
+
+
+async def test_what_a_trainer_said_that_makes_no_card_is_not_kept(classroom: Classroom) -> None:
+    trainer = classroom.folder / "trainer.py"
+    trainer.write_text("""print('{"model": "openai/pupil-1", "price": "free"}')""")
+    course = await classroom.go_on((await classroom.start()).json()["id"], trained_is_better)
+    assert (course.reason, "price" in course.message) == ("failed_step", True)
+    trainer.write_text(TRAINER)
+    await classroom.api.post(f"/v1/courses/{course.id}/resume")
+    course = await classroom.go_on(course.id, trained_is_better)
+    assert (course.status, course.student) == ("completed", "pupil-g2")
 
 
 async def test_waiting_for_somebody_who_trains_by_hand(classroom: Classroom) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
+from aaa.errors import InputError
 from aaa.types import Value
 from aaa.yaml_files import override, parse, read_yaml
 
@@ -60,10 +61,16 @@ def usual(method: str, size_bytes: int) -> dict[str, Any]:
 def recipe(plain: dict[str, Any], file: Path | None, changes: dict[str, Any], rows: int) -> Recipe:
     """The defaults, over them a YAML file's keys, over these single changes. Raises `InputError`.
 
-    Where none says how many steps: the `rows` are gone through about twice, in 20 to 400.
+    Its method is that of the defaults, since `rows` were read for it. Where none says how many steps: they
+    are gone through about twice, in 20 to 400.
     """
     told = override(plain | (read_yaml(file) if file is not None else {}), changes)
     made = parse(Recipe, told, str(file or "recipe"))
+    if made.method != (asked := plain["method"]):
+        where = "--set" if "method" in changes else file
+        raise InputError(
+            f"{where}: `method` is {made.method!r}, but --method {asked} was asked for"
+        )
     if "steps" in told:
         return made
     steps = 2 * rows // (made.batch_size * made.accumulate)

@@ -18,7 +18,7 @@ from aaa.models.weights import adapter_of, locate
 from aaa.settings import Settings
 from aaa.training.adapter import NAMES, write_adapter
 from aaa.training.progress import progress, words
-from aaa.training.recipe import Recipe, recipe, usual
+from aaa.training.recipe import Recipe, recipe, usual, write
 from aaa.training.trainer import CHUNK, Base, _completed, order, rows, train, whole_checkpoint
 
 HEADS, KV_HEADS, WIDTH, RANK = 4, 2, 32, 3
@@ -187,6 +187,18 @@ def test_single_keys_go_over_the_file_and_the_file_over_the_defaults(tmp_path: P
     file.write_text("betta: 0.3\n")
     with pytest.raises(InputError, match=r"recipe\.yaml.*betta"):
         recipe(usual("dpo", 100_000_000), file, {}, 400)
+
+
+def test_a_recipe_of_another_method_is_refused(tmp_path: Path) -> None:
+    """The rows were read for the one that was asked for; what a training leaves may be used again."""
+    file = tmp_path / "recipe.yaml"
+    write(Recipe.model_validate(usual("dpo", 100)), file)
+    assert recipe(usual("dpo", 100), file, {"method": "dpo"}, 400).method == "dpo"
+    with pytest.raises(InputError, match=r"recipe\.yaml: `method` is 'dpo', but --method sft was"):
+        recipe(usual("sft", 100), file, {}, 400)
+    with pytest.raises(InputError, match=r"--set: `method` is 'dpo', but --method dpo\+sft was"):
+        recipe(usual("dpo+sft", 100), None, {"method": "dpo"}, 400)
+    assert recipe(usual("sft", 100), file, {"method": "sft"}, 400).method == "sft"
 
 
 def test_sft_learns_the_last_answer_alone() -> None:

@@ -180,6 +180,8 @@ class State:
     """(seat, agent) -> its lane."""
     gates: Mapping[str, Gate] = field(default_factory=dict)
     """Agent -> its gate, where a seat stands behind it."""
+    unseated: bool = False
+    """Whether a model of the round had no seat yet when it was last looked."""
     running: Mapping[str, Running] = field(default_factory=dict)
     """Session id -> what it does, oldest first."""
     troubles: Mapping[str, Trouble] = field(default_factory=dict)

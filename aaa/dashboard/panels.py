@@ -263,22 +263,27 @@ def _session(state: State, id_: str, one: Running, width: int, now: float) -> Li
     label = min(24, max(10, width // 5))
     left = line(
         ("▸" if on_stage else " ", "bold"), (fitted(shown, label), ""), " ",
-        (f"{one.turns:>3} turns  ", "dim"), waits(one, state.gates, now),
+        (f"{one.turns:>3} turns  ", "dim"), waits(state, one, now),
     )  # fmt: skip
     return ends(left, line(f" {clock(now - _since(one)):>5} "), width)
 
 
-def waits(one: Running, gates: Mapping[str, Gate], now: float) -> Line:
+def waits(state: State, one: Running, now: float) -> Line:
     """What a session waits for: `teacher critique · rate limit 0:12 qwen`."""
     calls = sorted(one.calls.values(), key=lambda call: call.since)
     if not calls:
-        return line(("between calls", "dim"))
+        return line((no_call(state, one), "dim"))
     first = calls[0]
     more = f" +{len(calls) - 1}" if len(calls) > 1 else ""
     return line(
         (first.seat, seat_style(first.seat)), f" {one_line(first.purpose)}",
-        held_up(first, gates, now), (f" {one_line(first.agent)}{more}", "dim"),
+        held_up(first, state.gates, now), (f" {one_line(first.agent)}{more}", "dim"),
     )  # fmt: skip
+
+
+def no_call(state: State, one: Running) -> str:
+    """What to say of a session of which no call is known."""
+    return "its models start" if state.unseated and not one.turns else "between calls"
 
 
 _GATE_WORDS = {

@@ -28,7 +28,7 @@ from aaa.dashboard.ink import (
     wrapped,
 )
 from aaa.dashboard.known import Gate, State, Waiting
-from aaa.dashboard.panels import OUTCOME_STYLES, held_up
+from aaa.dashboard.panels import OUTCOME_STYLES, held_up, no_call
 from aaa.dashboard.theatre import Ruling, Speech, Stage, Vote
 
 _ANSWERS = ("draft", "revision", "answer")
@@ -95,7 +95,7 @@ def _blocks(state: State, stage: Stage, room: int, gutter: int, now: float) -> l
     calls = sorted(running.calls.items()) if running else []
     blocks += waiting_blocks([call for _, call in calls], state.gates, now)
     if running and not calls:
-        blocks.append(Block((line(),), (line(("(between calls)", "dim")),)))
+        blocks.append(Block((line(),), (line((f"({no_call(state, running)})", "dim")),)))
     if stage.status and stage.status != "completed":
         reason = one_line(stage.reason)
         blocks.append(

@@ -138,7 +138,7 @@ class SessionScreen(Watching):
             return keys
         since = min((c.since for c in running.calls.values()), default=running.touched)
         now = self._feed.now()
-        waiting = line(" waits: ", waits(running, state.gates, now), f" {clock(now - since)} ")
+        waiting = line(" waits: ", waits(state, running, now), f" {clock(now - since)} ")
         return ends(waiting, line(("? keys · Esc ", "dim")), max(20, width - 1))
 
     def action_step(self, by: int) -> None:

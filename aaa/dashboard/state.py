@@ -127,10 +127,12 @@ def told(state: State, session: Mapping[str, Any]) -> State:
 
 def looked(state: State, round: Mapping[str, Any], gates: Sequence[Mapping[str, Any]]) -> State:
     """With what events do not tell: money reserved, and how the gates of its models stand."""
+    known = {text(gate, "agent"): _gate(gate) for gate in gates[:MOST_LANES]}
     return replace(
         state,
         reserved_usd=max(0.0, number(round, "reserved_usd") or 0.0),
-        gates={text(gate, "agent"): _gate(gate) for gate in gates[:MOST_LANES]},
+        gates=known,
+        unseated=any(agent not in known for _, agent in state.lanes),
     )
 
 

@@ -129,6 +129,17 @@ def test_what_a_session_waits_for_before_its_call_begins_is_told(width: int, hei
     assert "· rate limit 1:01 anna" in screen(state="open")  # looked at a moment too early
 
 
+def test_a_session_whose_models_have_no_seat_yet_says_so() -> None:
+    state = opening(round_json() | {"seats": {"teacher": ["anna"]}})
+    begun = {"at": iso(START), "session": 1, "seed": "s"}
+    state = reduce(state, Event(id=1, kind="session.started", data=begun))
+    assert printed(state, 80, 24).count("between calls") == 2  # nobody looked yet, as in a replay
+    state = looked(state, {}, [])
+    assert printed(state, 80, 24).count("its models start") == 2
+    seated = looked(state, {}, [{"agent": "anna", "state": "open"}])
+    assert printed(seated, 80, 24).count("between calls") == 2
+
+
 def test_gates_and_money_that_is_not_spent_yet() -> None:
     state = at(len(ROUND) - 40)
     gate = {"agent": "qwen2.5-coder-1.5b", "concurrency": 8, "in_flight": 1, "waiting": 3}

@@ -377,8 +377,9 @@ def test_a_late_event_does_not_turn_the_window_back() -> None:
 
 
 JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.none())
-FIELDS = sorted({key for event in ROUND for key in event.data})
-KINDS = [*sorted({event.kind for event in ROUND}), "round.paused", "round.retuned", "round.sang"]
+FIELDS = sorted({"why", "opens_in_s", *(key for event in ROUND for key in event.data)})
+OTHER_KINDS = ("call.waiting", "round.paused", "round.retuned", "round.sang")
+KINDS = [*sorted({event.kind for event in ROUND}), *OTHER_KINDS]
 
 
 @settings(max_examples=30)

@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from psycopg.errors import IdleInTransactionSessionTimeout, ReadOnlySqlTransaction
 from sqlalchemy import event
@@ -50,16 +50,13 @@ class Database:
     def __init__(self, url: str, *, pool: int = 8) -> None:
         """`url`: any PostgreSQL URL. Connects on first use."""
         self.url = url
+        parsed = psycopg_url(url)
         self.engine: AsyncEngine = create_async_engine(
-            psycopg_url(url),
+            parsed,
             pool_size=pool,
             max_overflow=0,
             pool_timeout=60,
-            connect_args=LOST
-            | {
-                "prepare_threshold": 3,
-                "options": f"-c idle_in_transaction_session_timeout={IDLE_S * 1000:.0f}",
-            },
+            connect_args=_arguments(parsed),
         )
         event.listen(self.engine.sync_engine, "handle_error", _leave_a_demoted_server)
 
@@ -84,6 +81,14 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _arguments(url: URL) -> dict[str, Any]:
+    """What connections are opened with beside `url`, whose own values win; its `options` hold, too."""
+    own = {name: value for name, value in LOST.items() if name not in url.query}
+    idle = f"-c idle_in_transaction_session_timeout={IDLE_S * 1000:.0f}"
+    options = " ".join((*url.normalized_query.get("options", ()), idle))
+    return own | {"prepare_threshold": 3, "options": options}
 
 
 def _leave_a_demoted_server(context: ExceptionContext) -> None:

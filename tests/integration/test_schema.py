@@ -75,6 +75,36 @@ async def test_a_server_that_could_lose_answers_is_refused(database: Database) -
     await check_server(database)
 
 
+async def test_a_server_that_waits_for_its_standbys_is_as_good(database: Database) -> None:
+    try:
+        await _set(database, "ALTER SYSTEM SET synchronous_commit = remote_apply")
+        assert await shown(database, "synchronous_commit") == "remote_apply"
+        await check_server(database)
+    finally:
+        await _set(database, "ALTER SYSTEM RESET synchronous_commit")
+
+
+async def test_what_a_url_sets_holds_whoever_connects(empty_database_url: str) -> None:
+    """Options as migrations have them; what we need holds beside."""
+    asked = {"options": "-c search_path=pg_catalog -c work_mem=7MB", "connect_timeout": "7"}
+    url = make_url(empty_database_url).update_query_dict(asked)
+    database = Database(url.render_as_string(hide_password=False))
+    assert await shown(database, "search_path") == "pg_catalog"
+    assert await shown(database, "work_mem") == "7MB"
+    assert await shown(database, "idle_in_transaction_session_timeout") == "5s"
+    async with database.engine.connect() as connection:
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(raw, psycopg.AsyncConnection)
+        told = raw.info.get_parameters()
+    assert (told["connect_timeout"], told["tcp_user_timeout"]) == ("7", "20000")
+    await database.close()
+
+
+async def shown(database: Database, name: str) -> str:
+    async with database.begin() as connection:
+        return str(await connection.scalar(text(f"SHOW {name}")))
+
+
 async def _set(database: Database, statement: str) -> None:
     async with database.engine.connect() as connection:
         plain = await connection.execution_options(isolation_level="AUTOCOMMIT")

@@ -265,11 +265,11 @@ class Asker:
             self.gate.leave(ticket, call, error, None)
             return Nothing(begun, error, self.gate.clock() - asked_at)
         except RoundStopped:
-            self.gate.gone()
+            self.gate.gone(ticket)
             await self.journal.abandon(wish, begun, asked=True)
             raise
         except BaseException:
-            self.gate.gone()
+            self.gate.gone(ticket)
             raise
         self.gate.leave(ticket, call, None, tokens_of(turn.reply))
         hit("answer.read")

@@ -121,9 +121,9 @@ class Gate:
         self.pace.ended(self.clock(), ticket, call, error, tokens)
         self._pump()
 
-    def gone(self) -> None:
+    def gone(self, ticket: Ticket) -> None:
         """A call was broken off."""
-        self.pace.gone()
+        self.pace.gone(ticket)
         self._pump()
 
     def unused(self, ticket: Ticket) -> None:

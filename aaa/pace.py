@@ -132,7 +132,8 @@ class Breaker:
         """What it said last, or what was said of it."""
         self.answered = False
         self._failed: list[object] = []
-        self._probing = False
+        self._probe: Ticket | None = None
+        """The call that tries it."""
         self._probe_at = 0.0
         self._probe_every = FIRST_PROBE_S
 
@@ -140,19 +141,24 @@ class Breaker:
         """Seconds until a call may try; infinity while another tries."""
         if self.since is None:
             return 0.0
-        return math.inf if self._probing else max(0.0, self._probe_at - now)
+        return math.inf if self._probe is not None else max(0.0, self._probe_at - now)
 
-    def began(self) -> None:
-        self._probing = self.since is not None
+    def began(self, ticket: Ticket) -> None:
+        if self.since is not None:
+            self._probe = ticket
 
-    def unused(self) -> None:
-        """The call that was to try did not."""
-        self._probing = False
+    def unused(self, ticket: Ticket) -> None:
+        """A call told nothing: where it was the one that tries, another may."""
+        if ticket is self._probe:
+            self._probe = None
 
-    def ended(self, now: float, call: object, error: ModelError | None) -> None:
-        """Learn from a call that ended; `call` tells calls apart."""
+    def ended(self, now: float, ticket: Ticket, call: object, error: ModelError | None) -> None:
+        """Learn from a call that ended; `call` tells calls apart, each of which may have had several tickets.
+
+        While one tries, those that began before it may still come home: they say nothing of the next.
+        """
         if error is None or error.kind not in DEAD:
-            self.since, self._failed, self._probing = None, [], False
+            self.since, self._failed, self._probe = None, [], None
             self.answered = True
             return
         self.why = str(error)
@@ -161,14 +167,14 @@ class Breaker:
             if len(self._failed) == OPEN_AFTER and len(set(self._failed)) >= OF_CALLS:
                 self.forgive(now + FIRST_PROBE_S)
                 self.since = now
-        elif self._probing:
-            self._probing = False
+        elif ticket is self._probe:
+            self._probe = None
             self._probe_every = min(LONGEST_PROBE_S, self._probe_every * 2)
             self._probe_at = now + self._probe_every
 
     def forgive(self, now: float) -> None:
         """Start over with patience: the next call tries it at once."""
-        self.since, self._probe_at, self._probing = now, now, False
+        self.since, self._probe_at, self._probe = now, now, None
         self._probe_every = FIRST_PROBE_S
 
     def given_up(self, now: float, patience_s: float) -> bool:
@@ -247,20 +253,21 @@ class Pace:
     def began(self, now: float, tokens: int) -> Ticket:
         """Count a call in."""
         self.concurrency.in_flight += 1
-        self.breaker.began()
+        ticket = Ticket(now, tokens)
+        self.breaker.began(ticket)
         self._take(now, 1, tokens)
-        return Ticket(now, tokens)
+        return ticket
 
     def unused(self, now: float, ticket: Ticket) -> None:
         """Count a call out that asked nothing."""
         self.concurrency.in_flight -= 1
-        self.breaker.unused()
+        self.breaker.unused(ticket)
         self._take(now, -1, -ticket.tokens)
 
-    def gone(self) -> None:
+    def gone(self, ticket: Ticket) -> None:
         """Count a call out that was broken off: nothing is learnt from it."""
         self.concurrency.in_flight -= 1
-        self.breaker.unused()
+        self.breaker.unused(ticket)
 
     def ended(
         self, now: float, ticket: Ticket, call: object, error: ModelError | None, tokens: int | None
@@ -268,7 +275,7 @@ class Pace:
         """Count a call out, and learn from how it went; `tokens`: what it really used."""
         self.concurrency.in_flight -= 1
         self.concurrency.ended(now, ticket.at, error)
-        self.breaker.ended(now, call, error)
+        self.breaker.ended(now, ticket, call, error)
         self.backoff.ended(now, ticket.at, error)
         if error is not None and error.retry_after_s is not None:
             self.hold_until = max(self.hold_until, now + error.retry_after_s)

@@ -229,6 +229,35 @@ def test_a_dead_provider_is_tried_by_one_call_ever_less_often() -> None:
     assert p.wait(now, 1).s == 0
 
 
+@pytest.mark.parametrize("end", ["fails", "is broken off", "asks nothing"])
+def test_an_older_call_that_ends_says_nothing_of_the_one_that_tries(end: str) -> None:
+    p = pace()
+    older = p.began(0, 1)
+    fail(p, 0, list(range(OPEN_AFTER)))
+    probe = p.began(1, 1)
+    if end == "fails":
+        p.ended(1, older, "older", GONE, None)
+    elif end == "is broken off":
+        p.gone(older)
+    else:
+        p.unused(1, older)
+    assert p.wait(100, 1).s == math.inf  # one at a time
+    p.ended(100, probe, "probe", GONE, None)
+    assert p.wait(100, 1).s == 2
+    again = p.began(102, 1)
+    p.gone(again)
+    assert p.wait(102, 1).s == 0  # it told nothing: the next may try
+
+
+def test_an_older_call_that_is_answered_ends_the_wait() -> None:
+    p = pace()
+    older = p.began(0, 1)
+    fail(p, 0, list(range(OPEN_AFTER)))
+    p.began(1, 1)
+    p.ended(1, older, "older", None, None)
+    assert p.wait(1, 1).s == 0
+
+
 def test_patience_depends_on_whether_it_ever_answered() -> None:
     p = pace()
     fail(p, 0, list(range(OPEN_AFTER)))

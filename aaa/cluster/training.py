@@ -1,9 +1,9 @@
 """The command that trains: run in its stage's folder, its words kept, killed when its course is cancelled.
 
 Whatever the command is, what it prints last as one JSON object says how the trained model is reached:
-`{"model": "openai/my-student-g1", "api_base": "http://…"}`. It dies with the process that started it, and is
-started again by the next one; resuming from its own checkpoints is its affair. One that ended well is not:
-what it said is kept beside its log.
+`{"model": "openai/my-student-g1", "api_base": "http://…"}`. It dies with the process that started it, and
+so does whatever it started (`parent.py`). The next one starts it again; resuming from its own checkpoints
+is its affair. One that ended well is not run again: what it said is kept beside its log.
 """
 
 import asyncio
@@ -11,11 +11,12 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from aaa.cluster.parent import die_with_parent
 from aaa.corpus.files import whole
 from aaa.errors import AAAError, SetupError, StoreError
 from aaa.store import courses
@@ -111,14 +112,12 @@ async def _run(
     """Its exit code; `None` where it took too long."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=folder,
+            *(sys.executable, "-m", "aaa.cluster.parent", str(folder), *command),
             env={**os.environ, "AAA_HOME": str(home)},
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,  # ends with us, and it with that
             stdout=out,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent,
         )
     except OSError as error:
         raise SetupError(f"train.command: {command[0]!r} cannot be started: {error}") from error
@@ -137,12 +136,14 @@ async def _run(
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Stop it, gently first, and whatever it started that outlives it."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if number == signal.SIGKILL or process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), END_S)
+    assert process.stdin is not None
+    for stop in (partial(os.killpg, process.pid, signal.SIGTERM), process.stdin.close):
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, TimeoutError):
+                stop()
+                await asyncio.wait_for(process.wait(), END_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def told(said: str, log: Path) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class Journal(Protocol):
         ...
 
     async def abandon(self, wish: Wish, attempt: Attempt, *, asked: bool) -> None:
-        """Record that an attempt was broken off: once asked, what it reserved counts as spent."""
+        """Record that an attempt was broken off: what it reserved counts as spent, if it was asked."""
         ...
 
 
@@ -236,28 +236,42 @@ class Asker:
         ticket = await self._enter(wish, request)
         return ticket, decision.own_s + backoff.past_s(clock()) - before_s
 
+    async def _begin(
+        self, wish: Wish, request: Request, worst: Amount, ticket: Ticket
+    ) -> tuple[Attempt, Ticket] | Turn:
+        """The intent on record with the ticket it may be asked by; or the turn, where one is on record.
+
+        Where the provider meanwhile asks for a long wait, the intent is ended and the call waits at the gate.
+        """
+        within_s = self.card.limits.timeout_s + GRACE_S
+        while True:
+            begun: Attempt | Turn | None = None
+            try:
+                begun = await self.journal.begin(wish, worst, within_s)
+                if isinstance(begun, Attempt):
+                    hit("begin.after")
+                    if await self.gate.unheld(wish.round):
+                        return begun, ticket
+            except BaseException as stopped:
+                self.gate.unused(ticket)
+                if isinstance(stopped, RoundStopped) and isinstance(begun, Attempt):
+                    await self.journal.abandon(wish, begun, asked=False)
+                raise
+            self.gate.unused(ticket)
+            if isinstance(begun, Turn):
+                return begun
+            await self.journal.abandon(wish, begun, asked=False)
+            ticket = await self._enter(wish, request)
+
     async def _once(
         self, wish: Wish, request: Request, worst: Amount, ticket: Ticket
     ) -> Turn | Nothing:
         """One attempt: the turn on record, or why there is none. The ticket goes back in any case."""
         call = (wish.session, wish.index)
-        within_s = self.card.limits.timeout_s + GRACE_S
-        try:
-            begun = await self.journal.begin(wish, worst, within_s)
-        except BaseException:
-            self.gate.unused(ticket)
-            raise
-        if isinstance(begun, Turn):
-            self.gate.unused(ticket)
-            return begun
-        hit("begin.after")
-        try:
-            await self.gate.unheld(wish.round)
-        except BaseException as stopped:
-            self.gate.unused(ticket)
-            if isinstance(stopped, RoundStopped):
-                await self.journal.abandon(wish, begun, asked=False)
-            raise
+        found = await self._begin(wish, request, worst, ticket)
+        if isinstance(found, Turn):
+            return found
+        begun, ticket = found
         try:
             asked_at = self.gate.clock()
             turn = await self.gate.carry(wish.round, _attempt(self.model, request, wish))

@@ -163,10 +163,17 @@ class Gate:
             if not mine:
                 self._sleeping.pop(round_id, None)
 
-    async def unheld(self, round_id: str) -> None:
-        """Wait out a 429 that came while a call's intent was written. Raises as `sleep`."""
-        while (left_s := self.pace.held_s(self.clock())) > 0:
+    async def unheld(self, round_id: str) -> bool:
+        """Wait out a 429 that came while a call's intent was written. Raises as `sleep`.
+
+        `False`: that would take longer than `LONG_S`, too long for one that holds a slot and money.
+        """
+        until = self.clock() + LONG_S
+        while (left_s := self.pace.held_s(now := self.clock())) > 0:
+            if now + left_s > until:
+                return False
             await self.sleep(round_id, left_s)
+        return True
 
     def stop(self, round_id: str, why: str, *, halt: bool) -> None:
         """Send a round's waiters away; with `halt`, break off its calls in flight too."""

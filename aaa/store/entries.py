@@ -241,11 +241,13 @@ class Together:
     def _end(self, ending: Ending, mine: Mapping[int, Try]) -> None:
         """End an attempt, unless it has ended like this already.
 
-        One that counts as abandoned ends again when its answer comes after all.
+        One that counts as abandoned ends again when its answer comes after all, or when it turns out that it
+        was never asked.
         """
         wish, number, reserved = ending.wish, ending.attempt.number, ending.attempt.reserved
         was = mine.get(number)
-        ends = ("asking",) if isinstance(ending, Abandoned) else ("asking", "abandoned")
+        asked = isinstance(ending, Abandoned) and ending.asked
+        ends = ("asking",) if asked else ("asking", "abandoned")
         if was is None or was.status not in ends:
             return
         row, cost = self._outcome(ending)

@@ -241,6 +241,20 @@ async def test_what_a_dead_process_left_is_swept(desk: Desk) -> None:
     assert await desk.money() == (0.002, 0.01, 42, 100, 2)
 
 
+async def test_what_was_swept_and_never_asked_costs_nothing(desk: Desk) -> None:
+    wish = desk.wish()
+    attempt = await desk.begin(wish, within_s=-1)
+    await sweep(desk.database)
+    for _ in range(2):
+        await desk.journal.abandon(wish, attempt, asked=False)
+        assert await desk.money() == (0, 0, 0, 0, 1)
+    answered = desk.wish(1)
+    attempt = await desk.begin(answered)
+    await desk.journal.answer(answered, attempt, turn(answered))
+    await desk.journal.abandon(answered, attempt, asked=False)
+    assert await desk.money() == (0.002, 0, 42, 0, 2)
+
+
 async def test_a_call_broken_off_counts_as_the_worst(desk: Desk) -> None:
     wish = desk.wish()
     await desk.journal.abandon(wish, await desk.begin(wish), asked=True)

@@ -136,6 +136,30 @@ async def test_a_retry_after_that_comes_while_the_intent_is_written_is_obeyed() 
     assert asked_at[0] >= gate.pace.hold_until
 
 
+async def test_a_long_retry_after_that_comes_while_the_intent_is_written_is_waited_for_at_the_gate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a slot, and with nothing on record that somebody would have to sweep."""
+    monkeypatch.setattr("aaa.gate.LONG_S", 0.02)
+    gate = Gate(Pace(CARD.limits))
+
+    class Slow(Book):
+        async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
+            if not self.lines:
+                gate.pace.hold_until = gate.clock() + 0.2  # another call of this model met a 429
+            return await super().begin(wish, worst, within_s)
+
+        async def waits(self, wish: Wish, why: str, opens_in_s: float | None) -> None:
+            assert gate.standing().in_flight == 0
+            await super().waits(wish, why, opens_in_s)
+
+    book, model = Slow(), Script("because")
+    assert (await Asker(CARD, model, book, None, gate)(WISH)).text == "because"
+    assert [line[0] for line in book.lines] == ["begin", "abandon", "waits", "begin", "answer"]
+    assert book.lines[1] == ("abandon", False)
+    assert (len(model.requests), gate.standing().in_flight) == (1, 0)
+
+
 async def test_a_round_that_stops_while_a_call_waits_out_a_429_has_not_made_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

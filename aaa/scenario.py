@@ -99,7 +99,8 @@ class AgentCard(Value):
     generation: int = Field(0, ge=0)
     persona: str | None = None
     """System prompt put before every call of this agent; `None` adds nothing."""
-    sampling: Sampling = Sampling(temperature=0.7, top_p=1.0, max_tokens=USUAL_TOKENS)
+    sampling: Sampling = Sampling(temperature=0.7, max_tokens=USUAL_TOKENS)
+    """Where it is left out `top_p` is the provider's: some models refuse it beside a temperature."""
     limits: Limits = Limits()
     price: Price | None = None
     """`None`: LiteLLM's table; unknown there too, a round with a budget in dollars is refused."""

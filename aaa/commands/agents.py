@@ -80,10 +80,13 @@ def check(settings: Settings, names: Sequence[str], as_json: bool) -> int:
 
 
 async def check_one(card: AgentCard, model: Model) -> Checked:
-    """Three calls: a word, a choice, an object. The first must succeed; the others show features."""
+    """Three calls: a word, a choice, an object. The first must succeed; the others show features.
+
+    They are sampled as a round's would be: some models refuse what a card sets.
+    """
     started = monotonic()
     try:
-        await model.complete(_question("Say hello in one word.", Sampling(max_tokens=16)))
+        await model.complete(_question(card, "Say hello in one word.", Sampling(max_tokens=16)))
     except ModelError as error:
         return _result(card, "fails", reason=f"{error.kind}: {error}")
     latency_s = round(monotonic() - started, 3)
@@ -91,8 +94,8 @@ async def check_one(card: AgentCard, model: Model) -> Checked:
         card,
         "works",
         latency_s=latency_s,
-        logprobs=await _gives_logprobs(model),
-        json_schema=await _keeps_to_schema(model),
+        logprobs=await _gives_logprobs(card, model),
+        json_schema=await _keeps_to_schema(card, model),
     )
 
 
@@ -116,16 +119,16 @@ async def _check_all(cards: list[AgentCard], settings: Settings) -> list[Checked
     return list(await asyncio.gather(*map(one, cards)))
 
 
-async def _gives_logprobs(model: Model) -> bool:
+async def _gives_logprobs(card: AgentCard, model: Model) -> bool:
     shape = ChoiceShape(choices=("Yes", "No"))
     question = _question(
-        "Is water wet? Answer Yes or No.", Sampling(temperature=0, max_tokens=1), shape
+        card, "Is water wet? Answer Yes or No.", Sampling(temperature=0, max_tokens=1), shape
     )
     reply = await _try(model, question)
     return reply is not None and reply.choice_logprobs is not None
 
 
-async def _keeps_to_schema(model: Model) -> bool:
+async def _keeps_to_schema(card: AgentCard, model: Model) -> bool:
     fields = {
         "type": "object",
         "properties": {"colour": {"type": "string", "enum": ["red", "green"]}},
@@ -133,6 +136,7 @@ async def _keeps_to_schema(model: Model) -> bool:
         "additionalProperties": False,
     }
     question = _question(
+        card,
         'Which colour is grass? Answer in JSON: {"colour": "red"} or {"colour": "green"}.',
         Sampling(temperature=0, max_tokens=64),
         JsonShape(name="colour", fields=fields),
@@ -153,9 +157,10 @@ async def _try(model: Model, question: Request) -> Reply | None:
 
 
 def _question(
-    text: str, sampling: Sampling, shape: JsonShape | ChoiceShape | None = None
+    card: AgentCard, text: str, sampling: Sampling, shape: JsonShape | ChoiceShape | None = None
 ) -> Request:
     message = Message(role="user", content=text)
+    sampling = sampling.over(card.sampling)
     return Request(messages=(message,), sampling=sampling, shape=shape, seed=0)
 
 

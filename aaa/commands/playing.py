@@ -12,8 +12,9 @@ from aaa.catalogue import open_catalogue
 from aaa.client import Client, connect
 from aaa.commands import watch
 from aaa.commands.opening import on_terminal, say
+from aaa.commands.rounds import tell_going
 from aaa.commands.run import everything
-from aaa.commands.stopping import STOPPED, stopping
+from aaa.commands.stopping import STOPPED, held, stopping
 from aaa.preflight import check_cluster
 from aaa.settings import Settings
 from aaa.states import GOING
@@ -53,6 +54,8 @@ async def _follow(
     if stop is not None and found["status"] == "paused":
         await client.resume(round_id)
     say(f"Round {round_id}: {found['sessions']['total']} sessions. Ctrl-C stops it safely.")
+    if stop is not None:
+        await tell_going(client, round_id)
     following = asyncio.create_task(_watch(client, round_id, tui))
     asked = asyncio.create_task((stop or asyncio.Event()).wait())
     await asyncio.wait({following, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -61,6 +64,7 @@ async def _follow(
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
+        await held(client.pause(round_id))
         say(f"Stopped. Nothing recorded is lost; go on with:\n  {again(round_id)}")
         return STOPPED
     code = await following

@@ -164,6 +164,21 @@ def changes_of(assignments: Sequence[str], changeable: Mapping[str, str]) -> dic
     return changes
 
 
+async def tell_going(client: Client, own: str) -> None:
+    """Name the rounds and courses beside `own` that run: a command's own supervisor plays them, too."""
+    courses = [one for one in await client.courses(50) if one["status"] == "running"]
+    theirs = {row["round"] for one in courses for row in one["steps"]}
+    rounds = [one for one in await client.rounds(50) if one["status"] in GOING]
+    alone = [dict(one) for one in rounds if one["id"] not in theirs]
+    for kind, every in (("courses", courses), ("rounds", alone)):
+        for one in every:
+            if one["id"] != own:
+                say(
+                    f"({one['id']} of {one['scenario']} runs beside it, and costs what it costs; "
+                    f"`aaa {kind} pause {one['id']}` holds it.)"
+                )
+
+
 async def unfinished(client: Client, scenario: str) -> list[str]:
     """Ids of rounds of that scenario that stopped before their end, newest first."""
     items = await client.rounds(50)

@@ -1,8 +1,8 @@
 """`aaa run`: the whole job in one process, from a scenario's name to pairs on disk.
 
 Embedded database and Ray where none is configured, the API on loopback, the round started through it,
-the live view until it is done, the pairs exported. Ctrl-C drains and says how to go on; a second one
-stops at once. Nothing recorded is lost either way.
+the live view until it is done, the pairs exported. Ctrl-C pauses the round, drains and says how to go on;
+a second one stops at once. Nothing recorded is lost either way.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from aaa.client import Client
 from aaa.cluster.keeper import supervising
 from aaa.commands import staged
 from aaa.commands.opening import arguments, check_resumed, command_name, on_terminal, say, show
-from aaa.commands.rounds import unfinished
+from aaa.commands.rounds import tell_going, unfinished
 from aaa.commands.scenarios import prepared
-from aaa.commands.stopping import STOPPED, stopping
+from aaa.commands.stopping import STOPPED, held, stopping
 from aaa.commands.table import print_rows
 from aaa.corpus.conditions import Refused
 from aaa.estimate import Estimate, estimate
@@ -92,9 +92,11 @@ async def run(settings: Settings, wanted: Wanted) -> int:
     with stopping(stop):
         async with everything(settings, catalogue, stop, script.cards.values()) as client:
             round_id = await _begin(client, script, wanted)
+            await tell_going(client, round_id)
             began = time.monotonic()
             code = await _follow(client, round_id, wanted, stop)
             if code == STOPPED:
+                await held(client.pause(round_id))
                 found = await client.round(round_id)
                 first = "raise the budget as said above, then " if found["reason"] == BUDGET else ""
                 again = _again(wanted, round_id)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from aaa.catalogue import Catalogue, open_catalogue
 from aaa.client import Client, Json
 from aaa.commands.opening import arguments, check_resumed, command_name, say, show
-from aaa.commands.rounds import is_file
-from aaa.commands.stopping import STOPPED, stopping
+from aaa.commands.rounds import is_file, tell_going
+from aaa.commands.stopping import STOPPED, held, stopping
 from aaa.commands.table import print_rows
 from aaa.curriculum.course import Prepared, prepare
 from aaa.curriculum.hand_off import check_commands
@@ -118,9 +118,11 @@ async def run(settings: Settings, asked: Asked, everything: Everything) -> int:
     with stopping(stop):
         async with everything(settings, catalogue, stop, cards) as client:
             course = await _begin(client, name, asked)
+            await tell_going(client, course["id"])
             done = [row for row in course["steps"] if row["status"] == "done"]
             code = await _follow(client, course["id"], stop, told=len(done))
             if code == STOPPED:
+                await held(client.move_course(course["id"], "pause"))
                 again = (
                     f"{command_name()} run {shlex.quote(asked.scenario)}"
                     f"{arguments(asked.overrides, resume=course['id'])}"
@@ -165,10 +167,9 @@ async def _begin(client: Client, name: str, asked: Asked) -> Json:
 
 
 def _tell_open(course: Json) -> None:
-    """An earlier course is not over. One that runs is conducted along, and costs what it costs."""
-    runs = "; it goes on beside the new one" if course["status"] == "running" else ""
+    """An earlier course is not over."""
     say(
-        f"(Course {course['id']} of this scenario is not over{runs}: --resume {course['id']} goes on with it "
+        f"(Course {course['id']} of this scenario is not over: --resume {course['id']} goes on with it "
         f"alone, `aaa courses cancel {course['id']}` ends it.)"
     )
 

@@ -3,10 +3,18 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
+
+from aaa.errors import Conflict
 
 STOPPED = 4
 """Exit code of a command that was stopped, or stops at a pause, before its round has ended."""
+
+
+async def held(pause: Awaitable[object]) -> None:
+    """Pause what was stopped, unless it has ended or is paused: else the next supervisor went on with it."""
+    with contextlib.suppress(Conflict):
+        await pause
 
 
 @contextlib.contextmanager

@@ -111,4 +111,5 @@ def _option(error: click.BadParameter) -> str:
     said = error.message.replace("is not a valid integer range", "is not a whole number")
     said = said.replace("is not a valid float range", "is not a number").rstrip(".")
     command = error.ctx.command_path if error.ctx is not None else "aaa"
-    return f"{name}: {said}; `{command} --help` lists the options"
+    what = f"{name} is missing" if isinstance(error, click.MissingParameter) else f"{name}: {said}"
+    return f"{what}; `{command} --help` lists the options"

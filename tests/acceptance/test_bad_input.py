@@ -143,6 +143,11 @@ def test_wrong_options_and_broken_yaml_are_one_sentence(stocked: Home) -> None:
         2,
         "error: --limit: 'abc' is not a whole number; `aaa run --help` lists the options\n",
     )
+    missing = stocked.run("run")
+    assert (missing.returncode, missing.stderr) == (
+        2,
+        "error: scenario is missing; `aaa run --help` lists the options\n",
+    )
     broken = stocked.place / "scenarios" / "broken.yaml"
     broken.write_text("name: broken\nseats: [x\n")
     told = stocked.run("scenarios", "validate", str(broken))

@@ -1,6 +1,9 @@
 """What a person types: searches, speeds, budgets; and a replay's pace."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
@@ -159,3 +162,18 @@ def test_a_round_of_a_course_tells_how_its_generations_did() -> None:
     ]
     told = place_in([{"stages": ["one", "two"], "steps": steps}], "r-3")
     assert told == "stage 2/2 two, passed: pupil 20%, pupil-g1 45%"
+
+
+def test_esc_is_answered_soon() -> None:
+    """Before Textual is imported by anything of the dashboard, and unless the environment says otherwise."""
+    code = "import aaa.dashboard.app; from textual import constants; print(constants.ESCAPE_DELAY)"
+    own = {name: value for name, value in os.environ.items() if name != "ESCDELAY"}
+    for given, told in (({}, "0.03"), ({"ESCDELAY": "70"}, "0.07")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=own | given,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == told

@@ -151,9 +151,8 @@ def _steering(router: APIRouter, database: Database) -> None:
         """Go on where it stopped: its round, its training, or the next step."""
         again = await done_before(database, key, "resume", course_id)
         before = await get_course(database, course_id)
-        if (
-            not again and before.status == "paused"
-        ):  # the round first, else the conductor would stop for it again
+        # the round first, else the conductor would stop for it again
+        if not again and before.status == "paused":
             await _steer_round(database, before, "resume")
         return await courses.steer(database, course_id, "resume", key=key)
 

@@ -7,17 +7,20 @@ raised and ends the session with its reason, asked again when the round is resum
 (LiteLLM, SDKs, Ray) is off.
 """
 
+import asyncio
+import contextlib
 import json
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal, NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 from aaa.clean import storable
 from aaa.errors import OF_THE_ACCOUNT, OF_THE_REQUEST, TRANSIENT, AAAError, ModelError
 from aaa.failpoints import hit, hit_soon
-from aaa.gate import Gate, Held, RoundStopped
+from aaa.gate import LONG_S, Gate, Held, RoundStopped
 from aaa.here import work_for
 from aaa.models import Model, Request
 from aaa.pace import Ticket, Wait, heeded_s
@@ -71,22 +74,26 @@ class LeaseLost(AAAError):
     """Another runner owns the session now."""
 
 
+class NoRoom(RoundStopped):
+    """The budget has room for the call, but not while others' worst costs are reserved beside it."""
+
+
 class Journal(Protocol):
     """What asking needs put on record; `store.journal` does it in PostgreSQL."""
 
     async def waits(self, wish: Wish, why: str, opens_in_s: float | None) -> None:
         """Tell that the call has waited for a while and is not begun. Raises `LeaseLost`.
 
-        `why`: a word, as `pace.State`, or `starting`: its model loads. `opens_in_s`: when the next call may
-        begin; `None`: nobody knows.
+        `why`: a word, as `pace.State`, or `starting`: its model loads; or `budget`: calls in flight may need
+        what is left. `opens_in_s`: when the next call may begin; `None`: nobody knows.
         """
         ...
 
     async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
         """Record the intent and reserve its worst cost; or the turn, where one is on record.
 
-        `within_s`: an attempt not closed for so long is nobody's. Raises `RoundStopped` or `LeaseLost`,
-        and then nothing is recorded.
+        `within_s`: an attempt not closed for so long is nobody's. Raises `RoundStopped`, `NoRoom` where it
+        is to be tried again, or `LeaseLost`, and then nothing is recorded.
         """
         ...
 
@@ -184,6 +191,8 @@ class Asker:
         self.card, self.model, self.journal = card, model, journal
         self.price, self.gate = price, gate
         self.sleep = sleep or gate.sleep
+        self._lines: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Round -> the line of its calls that wait for room in its budget, while there is one."""
 
     async def __call__(self, wish: Wish) -> Turn:
         """Grant a wish. Raises `ModelError`, `RoundStopped`, `LeaseLost`, `Held`, `StoreError`."""
@@ -239,6 +248,42 @@ class Asker:
     async def _begin(
         self, wish: Wish, request: Request, worst: Amount, ticket: Ticket
     ) -> tuple[Attempt, Ticket] | Turn:
+        """As `_intend`; where calls in flight may need what is left of a budget, it waits until they do not.
+
+        One call of a round tries, the others stand in line behind it: however many wait, a full budget is
+        looked at about once every `ROOM_S`.
+        """
+        line = self._lines.setdefault(wish.round, asyncio.Lock())
+        if line.locked():
+            self.gate.unused(ticket)
+        else:
+            with contextlib.suppress(NoRoom):
+                return await self._intend(wish, request, worst, ticket)
+        async with self._told(wish), line:
+            while True:
+                ticket = await self._enter(wish, request)
+                with contextlib.suppress(NoRoom):
+                    return await self._intend(wish, request, worst, ticket)
+                await self.sleep(wish.round, ROOM_S)
+
+    @contextlib.asynccontextmanager
+    async def _told(self, wish: Wish) -> AsyncIterator[None]:
+        """A long wait for room in the budget is told."""
+
+        async def tell() -> None:
+            await asyncio.sleep(LONG_S)
+            with contextlib.suppress(LeaseLost):  # whoever begins it will hear of that
+                await self.journal.waits(wish, "budget", None)
+
+        telling = asyncio.create_task(tell())
+        try:
+            yield
+        finally:
+            telling.cancel()
+
+    async def _intend(
+        self, wish: Wish, request: Request, worst: Amount, ticket: Ticket
+    ) -> tuple[Attempt, Ticket] | Turn:
         """The intent on record with the ticket it may be asked by; or the turn, where one is on record.
 
         Where the provider meanwhile asks for a long wait, the intent is ended and the call waits at the gate.
@@ -292,6 +337,8 @@ class Asker:
         return recorded
 
 
+ROOM_S = 0.25
+"""How often a call that waits for room in its round's budget tries to begin."""
 GRACE_S = 60.0
 """How much later than its own time limit an attempt is still waited for before it counts as abandoned."""
 

@@ -72,6 +72,7 @@ _WAITS = {
     "holding": "its provider, after a 429",
     "down": "its provider, which answers nobody",
     "starting": "its model to load",
+    "budget": "room in the budget, which calls in flight may need",
 }
 
 

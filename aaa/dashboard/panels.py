@@ -292,6 +292,7 @@ _GATE_WORDS = {
     "holding": "held off",
     "down": "model down",
     "starting": "model starts",
+    "budget": "budget full",
 }
 
 
@@ -301,7 +302,7 @@ def held_up(call: Waiting, gates: Mapping[str, Gate], now: float) -> Line:
     How its gate stands now counts, where that is known; else what was told when the wait began to be long.
     """
     if call.gate:
-        gate = gates.get(call.agent)
+        gate = None if call.gate == "budget" else gates.get(call.agent)
         if gate is None or gate.state not in _GATE_WORDS:
             why, opens_at = call.gate, call.opens_at
         else:

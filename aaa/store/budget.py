@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from aaa.asking import Amount
+from aaa.asking import Amount, NoRoom
 from aaa.failpoints import hit
 from aaa.gate import RoundStopped
 from aaa.states import ENDED
@@ -106,6 +106,7 @@ def dollars(usd: float) -> Decimal:
 async def settle(connection: AsyncConnection, round_id: str, tab: Tab) -> None:
     """Write a round's tab, with its events. Raises `RoundStopped` where calls begin that do not fit.
 
+    It is `NoRoom` where one alone would fit but for what is reserved for others: that mostly comes back.
     A call begins only if the round runs and its budgets allow. What comes home after the round has ended
     counts, but the round's last event stays its last.
     """
@@ -117,23 +118,29 @@ async def settle(connection: AsyncConnection, round_id: str, tab: Tab) -> None:
             OF_SEAT, {"its_round": round_id, "its_seat": seat} | vars(sums)
         )
         if found.rowcount != 1:
-            raise await _stopped(connection, round_id)
+            mine = and_(seat_usage.c.round_id == round_id, seat_usage.c.seat == seat)
+            raise await _stopped(connection, round_id, seat_usage, mine, sums)
     changes = vars(total) | {name: getattr(tab, name) for name in COUNTED}
     found = await connection.execute(
         OF_ROUND, {"its_round": round_id, "events": len(tab.happened)} | changes
     )
     row = found.one_or_none()
     if row is None:
-        raise await _stopped(connection, round_id)
+        raise await _stopped(connection, round_id, rounds, rounds.c.id == round_id, total)
     hit("settle.inside")
     if row.status not in ENDED:
         await insert_events(connection, round_id, row.last_event, tab.happened)
 
 
-async def _stopped(connection: AsyncConnection, round_id: str) -> RoundStopped:
-    """Why nothing begins."""
+async def _stopped(
+    connection: AsyncConnection, round_id: str, table: Table, mine: ColumnElement[bool], sums: Sums
+) -> RoundStopped:
+    """Why nothing begins. `mine`: the row of `table` that had no room for `sums`."""
     status = await connection.scalar(select(rounds.c.status).where(rounds.c.id == round_id))
-    return RoundStopped("budget_reached" if status == "running" else str(status))
+    if status != "running":
+        return RoundStopped(str(status))
+    later = await connection.scalar(select(_fits(table, others=False)).where(mine), vars(sums))
+    return (NoRoom if later else RoundStopped)("budget_reached")
 
 
 def _given(name: str, type_: TypeEngine[Any] | None = None) -> BindParameter[Any]:
@@ -147,11 +154,16 @@ def _added(table: Table, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: table.c[name] + _given(name) for name in names}
 
 
-def _fits(table: Table) -> ColumnElement[bool]:
-    """Whether this row's budgets allow the calls that begin, if each comes to its worst."""
-    usd = table.c.spent_usd + table.c.reserved_usd + _given("spent_usd") + _given("reserved_usd")
-    tokens = table.c.spent_tokens + table.c.reserved_tokens
-    tokens = tokens + _given("spent_tokens") + _given("reserved_tokens")
+def _fits(table: Table, *, others: bool = True) -> ColumnElement[bool]:
+    """Whether this row's budgets allow the calls that begin, if each comes to its worst.
+
+    `others=False`: and if of all that is reserved only that were needed which this transaction frees: it
+    counts as spent, what a dead process left of the call that begins.
+    """
+    usd = table.c.spent_usd + _given("spent_usd") + _given("reserved_usd")
+    tokens = table.c.spent_tokens + _given("spent_tokens") + _given("reserved_tokens")
+    usd += table.c.reserved_usd if others else _given("spent_usd")
+    tokens += table.c.reserved_tokens if others else _given("spent_tokens")
     calls = table.c.calls + _given("calls")
     free = bindparam("free", type_=Integer) == 1
     return and_(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text, update
 
-from aaa.asking import Amount, Attempt, LeaseLost, Wish
+from aaa.asking import Amount, Attempt, LeaseLost, NoRoom, Wish
 from aaa.catalogue import Catalogue
 from aaa.errors import ModelError, StoreError
 from aaa.gate import RoundStopped
@@ -296,6 +296,48 @@ async def test_no_call_begins_that_could_pass_a_budget(
     assert (paused.status, paused.reason) == ("paused", "budget_reached")
     assert said in paused.message
     assert f"aaa rounds set {desk.made.id} " in paused.message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "later"),
+    [
+        ({"budget_usd": 0.02}, True),
+        ({"budget_usd": 0.019}, True),
+        ({"budget_usd": 0.017}, False),  # 0.008 is spent for good
+        ({"budget_tokens": 150}, True),
+        ({"budget_tokens": 135}, False),
+        ({"budget_calls": 2}, False),  # a call that has begun is never given back
+        ({"seat_budgets": {"student": {"usd": 0.02}}}, True),
+        ({"seat_budgets": {"student": {"usd": 0.017}}}, False),
+        ({"seat_budgets": {"student": {"tokens": 135}}, "budget_usd": 0.02}, False),
+    ],
+)
+async def test_a_budget_full_of_what_may_come_back_is_not_reached(
+    database: Database, catalogue: Catalogue, overrides: dict[str, Any], later: bool
+) -> None:
+    """One call is home and cost less than it could, one is in flight; the third would fit without it."""
+    desk = await _desk(database, catalogue, **overrides)
+    home, away = Amount(usd=0.01, tokens=60), Amount(usd=0.005, tokens=60)
+    first = await desk.begin(desk.wish(0), home)
+    await desk.journal.answer(desk.wish(0), first, turn(desk.wish(0), cost_usd=0.008))
+    second = await desk.begin(desk.wish(1), away)
+    with pytest.raises(RoundStopped, match="budget_reached") as stopped:
+        await desk.journal.begin(desk.wish(2), WORST, 60)
+    assert isinstance(stopped.value, NoRoom) == later
+    await desk.journal.abandon(desk.wish(1), second, asked=False)
+    if later:
+        await desk.begin(desk.wish(2))
+
+
+async def test_what_a_dead_process_left_of_a_call_is_no_room_for_it(
+    database: Database, catalogue: Catalogue
+) -> None:
+    """It counts as spent when the call begins again: to wait for it would be to wait for oneself."""
+    desk = await _desk(database, catalogue, budget_usd=0.019)
+    await desk.begin(desk.wish(0))
+    with pytest.raises(RoundStopped, match="budget_reached") as stopped:
+        await desk.journal.begin(desk.wish(0), WORST, 60)
+    assert not isinstance(stopped.value, NoRoom)
 
 
 async def test_another_seat_has_its_own_budget(database: Database, catalogue: Catalogue) -> None:

@@ -1,5 +1,6 @@
 """Asking: one owner of retries, and nothing asked that is on record."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from aaa.asking import (
     Asker,
     Attempt,
     Decision,
+    NoRoom,
     Wish,
     clean,
     decide,
@@ -116,6 +118,90 @@ async def test_a_long_wait_at_the_gate_is_told_before_the_call_begins(
     _, why, opens_in_s = book.lines[0]
     assert why == "holding"
     assert 0 < opens_in_s < 0.1
+
+
+class Purse(Book):
+    """A journal whose budget has room for so many calls in flight, and for so many in all."""
+
+    def __init__(self, at_once: int, in_all: int = 1000) -> None:
+        super().__init__()
+        self.at_once, self.in_all, self.reserved, self.most, self.vain = at_once, in_all, 0, 0, 0
+
+    async def begin(self, wish: Wish, worst: Amount, within_s: float) -> Attempt | Turn:
+        await asyncio.sleep(0)
+        if not self.in_all:
+            raise RoundStopped("budget_reached")
+        if self.reserved == self.at_once:
+            self.vain += 1
+            raise NoRoom("budget_reached")
+        self.in_all -= 1
+        self.reserved += 1
+        self.most = max(self.most, self.reserved)
+        return await super().begin(wish, worst, within_s)
+
+    async def answer(self, wish: Wish, attempt: Attempt, turn: Turn) -> Turn:
+        self.reserved -= 1
+        return await super().answer(wish, attempt, turn)
+
+
+class Slowly(Script):
+    async def complete(self, request: Request) -> Reply:
+        await asyncio.sleep(0.01)
+        return Reply(text="because")
+
+
+def _many(n: int) -> list[Wish]:
+    return [WISH.model_copy(update={"index": index}) for index in range(n)]
+
+
+async def test_calls_wait_while_those_in_flight_may_need_the_rest_of_the_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aaa.asking.ROOM_S", 0.005)
+    limits = Limits(attempts=3, concurrency=32)
+    gate, book = Gate(Pace(limits)), Purse(at_once=3)
+    ask = Asker(CARD, Slowly(), book, None, gate)
+    turns = await asyncio.gather(*map(ask, _many(32)))
+    assert [turn.index for turn in turns] == list(range(32))
+    assert book.most == 3
+    assert (
+        book.vain < 32 + 4 * 32
+    )  # once each at first; then only the first of the line, once a beat
+    assert gate.standing().in_flight == 0
+    assert not ask._lines
+
+
+async def test_who_waits_for_room_hears_that_the_budget_is_reached_or_the_round_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aaa.asking.ROOM_S", 0.005)
+    gate, book = Gate(Pace(Limits(concurrency=8))), Purse(at_once=2, in_all=3)
+    ask = Asker(CARD, Slowly(), book, None, gate)
+    ended = await asyncio.gather(*map(ask, _many(8)), return_exceptions=True)
+    assert sum(isinstance(one, Turn) for one in ended) == 3
+    assert {str(one) for one in ended if not isinstance(one, Turn)} == {"budget_reached"}
+    assert gate.standing().in_flight == 0
+
+    monkeypatch.setattr("aaa.asking.ROOM_S", 60.0)
+    asking = asyncio.create_task(Asker(CARD, Slowly(), Purse(at_once=0), None, gate)(WISH))
+    while "r" not in gate.rounds:
+        await asyncio.sleep(0.001)
+    gate.stop("r", "paused", halt=False)
+    with pytest.raises(RoundStopped, match="paused"):
+        await asyncio.wait_for(asking, 5)
+
+
+async def test_a_long_wait_for_room_in_the_budget_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aaa.asking.ROOM_S", 0.005)
+    monkeypatch.setattr("aaa.asking.LONG_S", 0.03)
+    gate, book = Gate(Pace(CARD.limits)), Purse(at_once=0)
+    asking = asyncio.create_task(Asker(CARD, Script("because"), book, None, gate)(WISH))
+    while not book.lines:
+        await asyncio.sleep(0.001)
+    book.at_once = 1
+    await asking
+    assert [line[:2] for line in book.lines[:1]] == [("waits", "budget")]
+    assert [line[0] for line in book.lines] == ["waits", "begin", "answer"]
 
 
 async def test_a_retry_after_that_comes_while_the_intent_is_written_is_obeyed() -> None:

@@ -17,7 +17,7 @@ demo: setup
 	@$(BIN)/aaa models pull smollm2-135m qwen2.5-coder-1.5b
 	@$(BIN)/aaa run quickstart --next-steps
 
-# Meant to take less than an hour on two slow cores. Killed anywhere, the same command goes on where it was.
+# An hour on two cores. Killed anywhere, the same command goes on where it was.
 FLYWHEEL := $(or $(AAA_HOME),.aaa)/flywheel
 # the newest course of it, where that is completed
 FLOWN = $(BIN)/aaa courses ls --limit 50 --json | $(BIN)/python -c 'import json, sys; \

@@ -140,6 +140,21 @@ def test_at_a_budget_the_round_pauses_and_a_raised_one_finishes_it(stage: Stage)
     assert done["calls"] == done["turns"] == len(stage.asked) == 30
 
 
+def test_a_budget_that_suffices_is_used_to_its_end(stage: Stage) -> None:
+    """Towards its end eight calls at once could cost more than what is left of it, and do not."""
+    free = status(stage.api, stage.play(), "completed")
+    worst = 2000  # tokens of a call, about
+    round_id = stage.play(budget_tokens=free["spent_tokens"] + 2 * worst)
+    done = until(lambda: _at_rest(stage.api, round_id), "the round to end")
+    assert (done["status"], done["message"]) == ("completed", "")
+    assert done["spent_tokens"] == free["spent_tokens"]
+
+
+def _at_rest(api: httpx.Client, round_id: str) -> dict[str, Any] | None:
+    found = shown(api, round_id)
+    return found if found["status"] in ("completed", "paused") else None
+
+
 def test_a_dead_provider_is_waited_for_and_its_return_needs_nobody(stage: Stage) -> None:
     api, round_id = stage.api, stage.play("latency=fixed:200ms")
     until(lambda: shown(api, round_id)["turns"] > 10, "some turns")

@@ -158,6 +158,10 @@ class Stage:
         assert row is not None
         return row
 
+    def faults(self, line: str) -> None:
+        """How the provider behaves from now on."""
+        self.client.post(f"{self.provider_url}/_faults", content=line).raise_for_status()
+
     def stats(self) -> dict[str, Any]:
         """Counts of the provider."""
         found: dict[str, Any] = self.client.get(f"{self.provider_url}/_stats").json()

@@ -126,10 +126,10 @@ def _act(on: Stage, folder: Path, points: Sequence[str], sessions: int, calm: by
 
 def _take_the_database_away(on: Stage) -> None:
     """For longer than calls take that are in flight then: their answers go to disk."""
-    on.client.post(f"{on.provider_url}/_faults", content=FAULTS.format(1500))
-    until(lambda: on.client.get(f"{on.provider_url}/_stats").json()["in_flight"] > 1, "slow calls")
+    on.faults(FAULTS.format(1500))
+    until(lambda: on.stats()["in_flight"] > 1, "slow calls")
     Server(on.database_url).away(6)
-    on.client.post(f"{on.provider_url}/_faults", content=FAULTS.format(60))
+    on.faults(FAULTS.format(60))
 
 
 def _arm(folder: Path, points: Sequence[str]) -> None:

@@ -57,11 +57,11 @@ def freeze(
     sessions: int = 200, freezes: int = 20, latency_ms: int = 4000, seed: int = 0
 ) -> Outcome:
     """Calm, then with so many freezes, each longer than the lease; calls take longer than it, too."""
-    faults = f"latency=fixed:{latency_ms}ms"
-    with stage(faults, sessions=sessions, concurrency=64, AAA_LEASE_S=str(LEASE_S)) as on:
+    with stage("", sessions=sessions, concurrency=64, AAA_LEASE_S=str(LEASE_S)) as on:
         calm = on.start("chaos")
-        on.finish(calm, 120 + sessions * latency_ms / 1000)
+        on.finish(calm, 120 + sessions)
         before = len(on.requests())
+        on.faults(f"latency=fixed:{latency_ms}ms")
         frozen = on.start("chaos")
         taken = _freeze(on, frozen, freezes, random.Random(seed))
         on.finish(frozen, 300 + sessions * latency_ms / 1000)

@@ -19,8 +19,9 @@ from tests.chaos.classroom import CALLS, Stage, repeated, stage
 from tests.chaos.promise import Promise, main, tell
 from tests.postgres import Server
 
-LATENCY_S = 4.0
-"""Of the provider, in the long outage: time to stop the database with every call in flight."""
+SLOW = "latency=fixed:4s"
+"""Before the long outage: time to stop the database with every call in flight."""
+FAST = "latency=fixed:50ms"
 
 
 class Outcome(NamedTuple):
@@ -115,13 +116,13 @@ def _restarts(
 
 def _outages(calls: int, outage_s: float) -> tuple[int, int, int, list[_Act]]:
     """(calls in flight at the beginnings, answers on disk, left on disk in the end, calm and both acts)."""
-    faults = f"latency=fixed:{LATENCY_S * 1000:.0f}ms"
     began = spooled = 0
-    with stage(faults, sessions=calls, concurrency=calls) as on:
+    with stage(FAST, sessions=calls, concurrency=calls) as on:
         acts = []
         spool = on.home.home / "spool"
         for kill in (None, False, True):
             before = len(on.requests())
+            on.faults(FAST if kill is None else SLOW)
             round_id = on.start("chaos")
             if kill is not None:
                 counts = _outage(on, Server(on.database_url), calls, outage_s, kill=kill)
@@ -139,6 +140,7 @@ def _outage(on: Stage, server: Server, calls: int, for_s: float, *, kill: bool) 
     server.stop()
     ends = time.monotonic() + for_s
     until(lambda: on.stats()["sent"] == sent + calls, "every answer", 60)
+    on.faults(FAST)
     spool = on.home.home / "spool"
     with suppress(AssertionError):  # then the figures tell
         until(lambda: len(list(spool.glob("*.json"))) >= calls, "every answer on disk", 30)

@@ -16,8 +16,8 @@ from aaa.types import Agent, Answer, Cast, Comparison, Seed, Source, Turn, Value
 
 AGAIN = "-rejudged"
 
-TOLD = ("critique", "critique_control")
-"""Edges that are not judged again: their judge was told the mistake to be found, which no verdict holds."""
+TOLD = ("critique", "critique_control", "principle")
+"""Edges that are not judged again: their judge was told what to look for, which no verdict's context has."""
 
 Change = Literal["kept", "reversed", "lost", "won", "none", "unjudged"]
 

@@ -94,10 +94,12 @@ def test_a_judgement_may_speak_of_being_best_the_second_time_too(edge: str, outc
     assert [v.outcome for v in done.recorded.verdicts] == [outcome]
 
 
-def test_critiques_are_not_judged_again_by_who_does_not_know_the_mistake() -> None:
-    told = verdict("win", "b").model_copy(update={"edge": "critique"})
-    (left,) = comparisons(session(SEED, told, verdict("tie")), cast(ANNA, BEN))
-    assert left.id == "s1/1"
+@pytest.mark.parametrize("edge", ["critique", "critique_control", "principle"])
+def test_nothing_is_judged_again_by_who_does_not_know_what_to_look_for(edge: str) -> None:
+    told = verdict("win", "b").model_copy(update={"edge": edge})
+    plain = verdict("win", "a")
+    again = list(comparisons(session(SEED, told, plain), cast(ANNA, BEN)))
+    assert [one.id for one in again] == ["s1/1"]
 
 
 def test_a_comparison_is_of_its_seeds_family_and_knows_what_was_cut_off() -> None:

@@ -19,6 +19,7 @@ from aaa.client import Client, Round
 from aaa.collecting import collect_seldom
 from aaa.dashboard import dialogs
 from aaa.dashboard.feed import Feed
+from aaa.dashboard.keyboard import listen_closely
 from aaa.dashboard.render import render
 from aaa.dashboard.replay import Replay
 from aaa.dashboard.round_screen import RoundScreen
@@ -129,6 +130,7 @@ async def watch(
     Ctrl-C is passed on as the signal that it is elsewhere. Raises what `Client.events` raises.
     """
     console = console or Console()
+    listen_closely()
     app = Dashboard(client, round, stop_at_pause=stop_at_pause, replay=replay)
     try:
         await app.run_async(mouse=False)

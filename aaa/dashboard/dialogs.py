@@ -6,23 +6,23 @@ Left out: what becomes of the answer. Words of others go through `line`, never a
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.events import Key
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
 from aaa.dashboard.ink import line
+from aaa.dashboard.picture import Picture
 
 STYLE = """
-Confirm, Ask, Keys { align: center middle; background: transparent; }
-Confirm > Vertical, Ask > Vertical, Keys > Vertical {
+Confirm, Ask { align: center middle; background: transparent; }
+Confirm > Vertical, Ask > Vertical {
     width: auto; max-width: 90%; height: auto; max-height: 95%; padding: 1 2;
     border: round ansi_cyan;
 }
-Confirm Static, Ask Static, Keys Static { width: auto; height: auto; max-width: 100%; }
+Confirm Static, Ask Static { width: auto; height: auto; max-width: 100%; }
 Ask Input { width: 40; margin-top: 1; }
 """
 """Part of the application's: a screen that brings its own is slow to come the first time."""
@@ -70,17 +70,27 @@ class Ask(ModalScreen[str | None]):
             self.query_one("#told", Static).update(line((wrong, "bold red")))
 
 
-class Keys(ModalScreen[None]):
-    """What the keys do; any key closes it."""
+class Keys(Screen[None]):
+    """What the keys do; any key closes it. A page of its own: over another it is drawn twice as slowly."""
+
+    AUTO_FOCUS = ""
 
     def __init__(self, title: str, keys: Sequence[tuple[str, str]]) -> None:
         super().__init__()
-        self._title, self._keys = title, keys
+        told = (line((f"{key:>10}", "bold cyan"), f"  {does}") for key, does in keys)
+        self._rows = [
+            line((f" {title}", "bold")),
+            line(),
+            *told,
+            line(),
+            line((" any key goes back", "dim")),
+        ]
 
     def compose(self) -> ComposeResult:
-        with Vertical():
-            keys = (line((f"{key:>9}", "bold cyan"), f"  {does}") for key, does in self._keys)
-            yield Static(Text("\n").join([line((self._title, "bold")), *keys]))
+        yield Picture()
+
+    def on_mount(self) -> None:
+        self.query_one(Picture).show(self._rows)
 
     def on_key(self, pressed: Key) -> None:
         pressed.stop()  # it is no key of the screen below

@@ -70,6 +70,8 @@ class RoundScreen(Watching):
 
     def on_screen_resume(self) -> None:
         self._drawn = (-1, 0)
+        if self.query(Picture):
+            self._frame()
 
     def failure(self) -> BaseException | None:
         """Why following ended; `None` while it goes on."""
@@ -81,7 +83,7 @@ class RoundScreen(Watching):
     def _frame(self) -> None:
         changes, idle = self._drawn
         fresh = changes != self.feed.changes
-        if not self.is_current or not (fresh or idle >= IDLE_FRAMES):
+        if not self.is_seen or not (fresh or idle >= IDLE_FRAMES):
             self._drawn = (changes, idle + 1)
             return
         picture = self.query_one(Picture)

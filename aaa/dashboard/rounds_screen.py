@@ -48,7 +48,7 @@ class RoundsScreen(Watching):
 
     async def _look(self) -> None:
         while True:
-            if self.is_current:
+            if self.is_seen:
                 try:
                     found = await self._client.rounds(NEWEST)
                     self._show(found)

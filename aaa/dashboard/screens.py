@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import DataTable
 
 from aaa.clean import one_line
@@ -54,6 +54,12 @@ class Watching(Screen[None]):
 
     TITLE = "aaa watch"
     DEEDS: tuple[Deed, ...] = ()
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether it is on top, or under a question. `is_current` holds of what a page covers, too."""
+        top = self.app.screen
+        return top is self or (isinstance(top, ModalScreen) and self.is_current)
 
     def action_help(self) -> None:
         known = (*self.DEEDS, *COMMON)

@@ -88,7 +88,7 @@ class SessionScreen(Watching):
 
     def _frame(self) -> None:
         stage = self._feed.state.stage
-        if stage is None or not self.is_current:
+        if stage is None or not self.is_seen:
             return
         picture = self.query_one(Picture)
         look = (self._feed.changes, self._turns, self._gone, picture.size, stage.session)

@@ -13,8 +13,10 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import DataTable, Static
 
-from aaa.dashboard import rounds_screen, sessions_screen
+from aaa.dashboard import round_screen, rounds_screen, sessions_screen
+from aaa.dashboard.dialogs import Confirm, Keys
 from aaa.dashboard.known import State
+from aaa.dashboard.picture import Picture
 from aaa.dashboard.round_screen import RoundScreen
 from aaa.dashboard.rounds_screen import RoundsScreen
 from aaa.dashboard.session_screen import SessionScreen
@@ -214,3 +216,36 @@ async def test_a_pause_that_was_refused_is_not_waited_for(refused: bool) -> None
         await pilot.pause()
         assert heard == [refused]
         assert feed.expects_pause is not refused
+
+
+async def test_what_a_page_covers_is_not_drawn_and_fresh_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A question covers little: what is below it goes on."""
+    monkeypatch.setattr(round_screen, "FRAME_S", 0.01)
+    drawn: list[int] = []
+    plain = Picture.show
+
+    def show(picture: Picture, rows: Any) -> None:
+        if isinstance(picture.screen, RoundScreen):
+            drawn.append(feed.changes)
+        plain(picture, rows)
+
+    monkeypatch.setattr(Picture, "show", show)
+    feed = Feed(Plane(), 3)
+    screen = RoundScreen(feed, "hint")  # type: ignore[arg-type]
+    async with open_screen(screen) as pilot:
+        await until(lambda: drawn)
+        await pilot.press("question_mark")
+        await until(lambda: isinstance(pilot.app.screen, Keys))
+        before = len(drawn)
+        feed.become(State(id="r", scenario="s", total=4))
+        await pilot.pause(0.2)
+        assert len(drawn) == before
+        await pilot.press("escape")
+        await until(lambda: pilot.app.screen is screen)
+        assert drawn[before:][:1] == [1]
+        await pilot.press("c")
+        await until(lambda: isinstance(pilot.app.screen, Confirm))
+        feed.become(State(id="r", scenario="s", total=5))
+        await until(lambda: drawn[-1] == 2)

@@ -3,4 +3,4 @@
 import os
 
 # how long (ms) Textual waits for the rest of a sequence before it takes Esc for itself; 100 are felt
-os.environ.setdefault("ESCDELAY", "30")
+os.environ.setdefault("ESCDELAY", "20")

@@ -70,8 +70,7 @@ class RoundScreen(Watching):
 
     def on_screen_resume(self) -> None:
         self._drawn = (-1, 0)
-        if self.query(Picture):
-            self._frame()
+        self.call_after_refresh(self._frame)  # at once as it was: that costs nothing
 
     def failure(self) -> BaseException | None:
         """Why following ended; `None` while it goes on."""

@@ -10,8 +10,9 @@ from textual.widgets import DataTable, Static
 from aaa.client import Client, Round
 from aaa.dashboard.feed import NOBODY_DRIVES
 from aaa.dashboard.ink import dollars, line
+from aaa.dashboard.listing import Listing
 from aaa.dashboard.panels import STATUS_STYLES
-from aaa.dashboard.screens import COMMON, Deed, Watching, bindings, refill
+from aaa.dashboard.screens import COMMON, Deed, Watching, bindings
 from aaa.errors import AAAError
 from aaa.states import GOING
 
@@ -34,12 +35,10 @@ class RoundsScreen(Watching):
 
     def compose(self) -> ComposeResult:
         yield Static(line((" AAA ", "bold reverse"), " ", ("rounds", "bold"), "  newest first"))
-        yield DataTable(cursor_type="row", zebra_stripes=False)
+        yield Listing("round", "status", "sessions", "pairs", "spent", "created", "scenario")
         yield Static(line((" Enter opens · ? keys · q leaves", "dim")), id="foot")
 
     def on_mount(self) -> None:
-        table = self.query_one(DataTable)
-        table.add_columns("round", "status", "sessions", "pairs", "spent", "created", "scenario")
         self._looking = asyncio.create_task(self._look())
 
     def on_unmount(self) -> None:
@@ -66,17 +65,10 @@ class RoundsScreen(Watching):
         self.query_one("#foot", Static).update(line((f" ⚠ {words}", "bold yellow")))
 
     def _show(self, rounds: list[Round]) -> None:
-        found = {round["id"]: round for round in rounds}
-        table = self.query_one(DataTable)
-        if list(found) != list(self._rounds):
-            refill(table, {id_: cells(round) for id_, round in found.items()})
-        else:
-            for id_, round in found.items():
-                for column, cell in zip(table.ordered_columns, cells(round), strict=True):
-                    table.update_cell(id_, column.key, cell, update_width=True)
-        self._rounds = found
+        self._rounds = {round["id"]: round for round in rounds}
+        self.query_one(Listing).show({id_: cells(one) for id_, one in self._rounds.items()})
         self.query_one("#foot", Static).update(
-            line((" Enter opens · ? keys · q leaves" if found else " no round yet", "dim"))
+            line((" Enter opens · ? keys · q leaves" if rounds else " no round yet", "dim"))
         )
 
     def on_data_table_row_selected(self, chosen: DataTable.RowSelected) -> None:

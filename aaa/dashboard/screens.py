@@ -4,13 +4,11 @@ Each screen lists its deeds once; key, help page and command palette come from t
 screens themselves.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
-from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
-from textual.widgets import DataTable
 
 from aaa.clean import one_line
 from aaa.dashboard.dialogs import Ask, Confirm, Keys
@@ -35,18 +33,6 @@ COMMON = (
 
 def bindings(*deeds: Deed) -> list[BindingType]:
     return [Binding(deed.key, deed.action, deed.does, show=False) for deed in deeds]
-
-
-def refill(table: DataTable[Text], rows: Mapping[str, tuple[Text, ...]]) -> None:
-    """Other rows, by their ids. The cursor stays on its row where that is still there, else at its height."""
-    place, before = table.cursor_row, table.ordered_rows
-    chosen = before[place].key.value if 0 <= place < len(before) else None
-    table.clear()
-    for id_, cells in rows.items():
-        table.add_row(*cells, key=id_)
-    if chosen is not None and chosen in rows:
-        place = list(rows).index(chosen)
-    table.move_cursor(row=min(place, max(0, len(rows) - 1)))
 
 
 class Watching(Screen[None]):

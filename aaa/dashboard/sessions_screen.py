@@ -10,12 +10,13 @@ from aaa.client import SessionRow
 from aaa.dashboard.feed import Feed
 from aaa.dashboard.finding import read_filter
 from aaa.dashboard.ink import fitted, line
+from aaa.dashboard.listing import Listing
 from aaa.dashboard.panels import STATUS_STYLES
-from aaa.dashboard.screens import COMMON, Deed, Watching, bindings, refill
+from aaa.dashboard.screens import COMMON, Deed, Watching, bindings
 from aaa.dashboard.session_screen import SessionScreen
 from aaa.errors import AAAError
 
-MOST = 500
+MOST = 200
 """Sessions of a page."""
 LOOK_S = 5.0
 """Time between two looks at a round that runs."""
@@ -51,13 +52,11 @@ class SessionsScreen(Watching):
     def compose(self) -> ComposeResult:
         yield Static(id="head")
         yield Input(placeholder="outcome:flip seat:teacher tag:x status:failed words")
-        yield DataTable(cursor_type="row")
+        yield Listing("session", "seed", "status", "turns", "verdicts", "message")
         yield Static(line((HINT, "dim")), id="foot")
 
     def on_mount(self) -> None:
-        table = self.query_one(DataTable)
-        table.add_columns("session", "seed", "status", "turns", "verdicts", "message")
-        table.focus()
+        self.query_one(Listing).focus()
         self._looking = asyncio.create_task(self._look())
 
     def on_unmount(self) -> None:
@@ -82,10 +81,10 @@ class SessionsScreen(Watching):
                 continue
 
     def _show(self, found: list[SessionRow]) -> None:
-        table = self.query_one(DataTable)
+        table = self.query_one(Listing)
         if found != self._found or not table.row_count:
             self._found = found
-            refill(table, {str(row["id"]): cells(row, self.size.width) for row in found})
+            table.show({str(row["id"]): cells(row, self.size.width) for row in found})
         typed = self.query_one(Input).value.strip()
         self.query_one("#head", Static).update(
             line((" AAA ", "bold reverse"), " ", ("sessions", "bold"), f" {self._feed.round['id']}  ",
@@ -117,7 +116,7 @@ class SessionsScreen(Watching):
             return
         self._after = [None]
         submitted.input.display = bool(self._query)
-        self.set_focus(self.query_one(DataTable))
+        self.set_focus(self.query_one(Listing))
         self._now.set()
 
     def on_data_table_row_selected(self, chosen: DataTable.RowSelected) -> None:
@@ -142,12 +141,12 @@ class SessionsScreen(Watching):
         self._now.set()
 
     def action_copy_id(self) -> None:
-        row = self.query_one(DataTable).cursor_row
+        row = self.query_one(Listing).cursor_row
         if row < len(self._found):
             self.copy(str(self._found[row]["id"]))
 
     def action_back(self) -> None:
-        table = self.query_one(DataTable)
+        table = self.query_one(Listing)
         if table.has_focus:
             self.dismiss()
         else:

@@ -168,7 +168,7 @@ def test_esc_is_answered_soon() -> None:
     """Before Textual is imported by anything of the dashboard, and unless the environment says otherwise."""
     code = "import aaa.dashboard.app; from textual import constants; print(constants.ESCAPE_DELAY)"
     own = {name: value for name, value in os.environ.items() if name != "ESCDELAY"}
-    for given, told in (({}, "0.03"), ({"ESCDELAY": "70"}, "0.07")):
+    for given, told in (({}, "0.02"), ({"ESCDELAY": "70"}, "0.07")):
         done = subprocess.run(
             [sys.executable, "-c", code],
             env=own | given,

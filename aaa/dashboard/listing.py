@@ -1,0 +1,62 @@
+"""A list with a cursor: Textual's table with one cell for each row.
+
+A table draws each cell by itself, a tenth of a second for a page of them on a slow machine; here a row is one
+line that was put together before. Left out: what stands in the rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from rich.text import Text
+from textual.widgets import DataTable
+
+from aaa.dashboard.ink import Line, line, to_width
+
+GAP = line("  ")
+
+
+class Listing(DataTable[Text]):
+    """Rows by their ids, under a head."""
+
+    def __init__(self, *columns: str) -> None:
+        super().__init__(cursor_type="row")
+        self._head = tuple(map(line, columns))
+        self._lines: dict[str, Line] = {}
+
+    def show(self, rows: Mapping[str, Sequence[Line]]) -> None:
+        """Have these rows, each with a cell for every column. What is there as it should be stays untouched.
+
+        Where other rows come, the cursor stays on its row, or at its height if that is gone.
+        """
+        every = [self._head, *rows.values()]
+        widths = [max(cell.cell_len for cell in column) for column in zip(*every, strict=True)]
+        head, *lines = (_joined(cells, widths) for cells in every)
+        wanted, before = dict(zip(rows, lines, strict=True)), self._lines
+        self._lines = wanted
+        if list(before) != list(wanted)[: len(before)] or not before:
+            self._refill(head, list(before))
+            return
+        for id_ in before:
+            if before[id_] != wanted[id_]:
+                self.update_cell(id_, "row", wanted[id_], update_width=True)
+        for id_ in list(wanted)[len(before) :]:
+            self.add_row(wanted[id_], key=id_)
+        self.columns["row"].label = head  # type: ignore[index]
+
+    def _refill(self, head: Line, before: Sequence[str]) -> None:
+        place = self.cursor_row
+        chosen = before[place] if 0 <= place < len(before) else None
+        self.clear(columns=True)
+        self.add_column(head, key="row")
+        for id_, row in self._lines.items():
+            self.add_row(row, key=id_)
+        if chosen is not None and chosen in self._lines:
+            place = list(self._lines).index(chosen)
+        self.move_cursor(row=min(place, max(0, len(self._lines) - 1)))
+
+
+def _joined(cells: Sequence[Line], widths: Sequence[int]) -> Line:
+    """One row, its cells under one another's; nothing follows the last one."""
+    *others, last = cells
+    padded = [(to_width(cell, width), GAP) for cell, width in zip(others, widths[:-1], strict=True)]
+    return line(*chain.from_iterable(padded), last)

@@ -97,7 +97,7 @@ class SessionsScreen(Watching):
         return self._more or len(self._after) > 1
 
     def _count(self) -> str:
-        """`6`, `501 to 1000 of 10000`, `3 found`, `1 to 500 found, and more`."""
+        """`6`, `201 to 400 of 10000`, `3 found`, `1 to 200 found, and more`."""
         number, first = len(self._found), (len(self._after) - 1) * MOST + 1
         shown = f"{first} to {first + number - 1}" if self._is_paged else f"{number}"
         if self._query:

@@ -35,5 +35,5 @@ def listen_closely() -> None:
     with suppress(ImportError):
         from textual.drivers import linux_driver
 
-        own = SimpleNamespace(SelectSelector=Soon, EVENT_READ=selectors.EVENT_READ)
+        own = SimpleNamespace(**vars(selectors) | {"SelectSelector": Soon})
         vars(linux_driver)["selectors"] = own

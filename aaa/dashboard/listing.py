@@ -1,7 +1,7 @@
 """A list with a cursor: Textual's table with one cell for each row.
 
-A table draws each cell by itself, a tenth of a second for a page of them on a slow machine; here a row is one
-line that was put together before. Left out: what stands in the rows.
+A table measures and draws each cell by itself, so that a page of sessions kept keys waiting; here a row is
+one line that was put together before. Left out: what stands in the rows.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -32,6 +33,7 @@ class RoundsScreen(Watching):
         self._client, self._opened = client, opened
         self._rounds: dict[str, Round] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._now = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         yield Static(line((" AAA ", "bold reverse"), " ", ("rounds", "bold"), "  newest first"))
@@ -45,8 +47,12 @@ class RoundsScreen(Watching):
         if self._looking is not None:
             self._looking.cancel()
 
+    def on_screen_resume(self) -> None:
+        self._now.set()  # it was not asked for while another page covered it
+
     async def _look(self) -> None:
         while True:
+            self._now.clear()
             if self.is_seen:
                 try:
                     found = await self._client.rounds(NEWEST)
@@ -55,7 +61,8 @@ class RoundsScreen(Watching):
                         await self._ask_who_drives()
                 except AAAError as error:
                     self._say(str(error))
-            await asyncio.sleep(LOOK_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._now.wait(), LOOK_S)
 
     async def _ask_who_drives(self) -> None:
         if not await self._client.ready():

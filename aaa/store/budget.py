@@ -157,8 +157,8 @@ def _added(table: Table, names: tuple[str, ...]) -> dict[str, Any]:
 def _fits(table: Table, *, others: bool = True) -> ColumnElement[bool]:
     """Whether this row's budgets allow the calls that begin, if each comes to its worst.
 
-    `others=False`: and if of all that is reserved only that were needed which this transaction frees: it
-    counts as spent, what a dead process left of the call that begins.
+    `others=False`: leaving out what is reserved beside it, since that may come back. What this transaction
+    frees does not: it was left by a dead process, and counts as spent here.
     """
     usd = table.c.spent_usd + _given("spent_usd") + _given("reserved_usd")
     tokens = table.c.spent_tokens + _given("spent_tokens") + _given("reserved_tokens")

@@ -111,11 +111,13 @@ def leave(screen: Terminal) -> int:
 
 
 def at_both_sizes(screen: Terminal, *facts: str) -> None:
-    """Each fact stands on the screen, drawn anew at each other size, the larger one last."""
-    for size in SIZES:
-        if size != (screen.screen.columns, screen.screen.lines):  # else nothing is drawn anew
-            screen.screen.reset()
-            screen.resize(*size)
+    """Each fact stands on the screen, drawn anew at each size, the larger one last."""
+    now = screen.screen.columns, screen.screen.lines
+    for size in (
+        (*SIZES[1:], *SIZES) if now == SIZES[0] else SIZES
+    ):  # at the same size nothing is drawn anew
+        screen.screen.reset()
+        screen.resize(*size)
         for fact in facts:
             screen.wait_for(fact)
 

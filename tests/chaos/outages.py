@@ -20,7 +20,7 @@ from tests.chaos.promise import Promise, main, tell
 from tests.postgres import Server
 
 SLOW = "latency=fixed:4s"
-"""Before the long outage: time to stop the database with every call in flight."""
+"""Before and after the long outage: time to stop the database with every call in flight."""
 FAST = "latency=fixed:50ms"
 
 
@@ -140,7 +140,6 @@ def _outage(on: Stage, server: Server, calls: int, for_s: float, *, kill: bool) 
     server.stop()
     ends = time.monotonic() + for_s
     until(lambda: on.stats()["sent"] == sent + calls, "every answer", 60)
-    on.faults(FAST)
     spool = on.home.home / "spool"
     with suppress(AssertionError):  # then the figures tell
         until(lambda: len(list(spool.glob("*.json"))) >= calls, "every answer on disk", 30)
@@ -151,6 +150,8 @@ def _outage(on: Stage, server: Server, calls: int, for_s: float, *, kill: bool) 
                 seat.kill()
     time.sleep(max(0.0, ends - time.monotonic()))
     server.start()
+    until(lambda: on.stats()["sent"] >= sent + 2 * calls, "the answers of after it", 120)
+    on.faults(FAST)  # what is asked right after it is slow, too: who asks twice has time to
     tell(f"D3: {calls} calls were in flight, {found} answers on disk, seats killed: {kill}")
     return calls, found
 

@@ -164,9 +164,8 @@ async def test_calls_wait_while_those_in_flight_may_need_the_rest_of_the_budget(
     turns = await asyncio.gather(*map(ask, _many(32)))
     assert [turn.index for turn in turns] == list(range(32))
     assert book.most == 3
-    assert (
-        book.vain < 32 + 4 * 32
-    )  # once each at first; then only the first of the line, once a beat
+    # once each at first; then only the first of the line, once a beat
+    assert book.vain < 32 + 4 * 32
     assert gate.standing().in_flight == 0
     assert not ask._lines
 

@@ -22,6 +22,8 @@ class Listing(DataTable[Text]):
         super().__init__(cursor_type="row")
         self._head = tuple(map(line, columns))
         self._lines: dict[str, Line] = {}
+        self._widths: list[int] = []
+        """Of the columns, in cells."""
 
     def show(self, rows: Mapping[str, Sequence[Line]]) -> None:
         """Have these rows, each with a cell for every column. What is there as it should be stays untouched.
@@ -31,17 +33,17 @@ class Listing(DataTable[Text]):
         every = [self._head, *rows.values()]
         widths = [max(cell.cell_len for cell in column) for column in zip(*every, strict=True)]
         head, *lines = (_joined(cells, widths) for cells in every)
-        wanted, before = dict(zip(rows, lines, strict=True)), self._lines
-        self._lines = wanted
-        if list(before) != list(wanted)[: len(before)] or not before:
+        before, wanted = self._lines, dict(zip(rows, lines, strict=True))
+        same = widths == self._widths and list(before) == list(wanted)[: len(before)]
+        self._lines, self._widths = wanted, widths
+        if not same:
             self._refill(head, list(before))
             return
         for id_ in before:
             if before[id_] != wanted[id_]:
-                self.update_cell(id_, "row", wanted[id_], update_width=True)
+                self.update_cell(id_, "row", wanted[id_])
         for id_ in list(wanted)[len(before) :]:
             self.add_row(wanted[id_], key=id_)
-        self.columns["row"].label = head  # type: ignore[index]
 
     def _refill(self, head: Line, before: Sequence[str]) -> None:
         place = self.cursor_row
@@ -56,7 +58,6 @@ class Listing(DataTable[Text]):
 
 
 def _joined(cells: Sequence[Line], widths: Sequence[int]) -> Line:
-    """One row, its cells under one another's; nothing follows the last one."""
-    *others, last = cells
-    padded = [(to_width(cell, width), GAP) for cell, width in zip(others, widths[:-1], strict=True)]
-    return line(*chain.from_iterable(padded), last)
+    """One row, its cells under one another's; as wide as every other, or the table would measure them all."""
+    first, *others = map(to_width, cells, widths)
+    return line(first, *chain.from_iterable((GAP, cell) for cell in others))

@@ -28,9 +28,13 @@ def rows(**said: str) -> Mapping[str, tuple[Text, ...]]:
 
 
 def written(found: Listing) -> list[str]:
-    """Head and rows as they stand there."""
-    head = str(found.ordered_columns[0].label)
-    return [head, *(str(found.get_row_at(n)[0]) for n in range(found.row_count))]
+    """Head and rows as they stand there, all of one width."""
+    lines = [
+        found.ordered_columns[0].label,
+        *(found.get_row_at(n)[0] for n in range(found.row_count)),
+    ]
+    assert len({row.cell_len for row in lines}) == 1
+    return [row.plain.rstrip() for row in lines]
 
 
 async def test_columns_stand_under_their_head_and_are_as_wide_as_they_must_be() -> None:
@@ -66,6 +70,9 @@ async def test_what_stands_there_as_it_should_is_left_alone(
         assert done == [("update_cell", "b"), ("add_row", "c")]
         done.clear()
         found.show(rows(b="2", c="three"))
+        assert done == [("clear", None), ("add_row", "b"), ("add_row", "c")]
+        done.clear()
+        found.show(rows(b="2", c="seventeen"))  # a column is wider: every row is another
         assert done == [("clear", None), ("add_row", "b"), ("add_row", "c")]
 
 
